@@ -1,0 +1,197 @@
+"""The values that flow through the pipeline. All are immutable and picklable.
+
+Every coordinate is in pixels of the upright photo (EXIF orientation applied), x to the right, y down.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Boxes = NDArray[np.float32]  # (n, 4): x1 y1 x2 y2
+Polygon = NDArray[np.float32]  # (k, 2): x y, closed implicitly
+Pixels = NDArray[np.uint8]  # (height, width, 3): blue green red
+
+
+class ContainerKind(StrEnum):
+    """What plants stand in. `LOOSE` gathers the plants that stand in no container we recognised."""
+
+    SEGMENT = "segment"
+    BOX = "box"
+    PLUG_TRAY = "plug_tray"
+    SEEDLING_TRAY = "seedling_tray"
+    LOOSE = "loose"
+
+
+class PhotoStatus(StrEnum):
+    """`WARNING` is a count to be looked at; it is not a failure."""
+
+    COMPLETED = "completed"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Gps:
+    """WGS 84 degrees; south and west are negative. Altitude and horizontal error are in metres."""
+
+    latitude: float
+    longitude: float
+    altitude: float | None = None
+    error: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A file waiting to be counted, identified by its content."""
+
+    path: Path
+    sha256: str
+    size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoInfo:
+    """What the file says of itself. `taken_at` has a zone only if the camera wrote one."""
+
+    width: int
+    height: int
+    format: str  # "JPEG", "PNG", "WEBP", "TIFF", "HEIF"
+    taken_at: dt.datetime | None = None
+    gps: Gps | None = None
+    camera: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Boxes found in one photo, as parallel arrays."""
+
+    boxes: Boxes
+    scores: NDArray[np.float32]  # 0–1
+    classes: NDArray[np.int16]  # index into the model card's classes
+    cut: NDArray[np.bool_]  # True where an inner tile edge crosses the box
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def take(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
+        return Detections(self.boxes[index], self.scores[index], self.classes[index], self.cut[index])
+
+    def shift(self, dx: float, dy: float) -> Detections:
+        offset = np.array([dx, dy, dx, dy], dtype=np.float32)
+        return Detections(self.boxes + offset, self.scores, self.classes, self.cut)
+
+    @staticmethod
+    def concat(parts: list[Detections]) -> Detections:
+        parts = parts or [Detections.empty()]
+        return Detections(
+            np.concatenate([part.boxes for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.classes for part in parts]),
+            np.concatenate([part.cut for part in parts]),
+        )
+
+    @staticmethod
+    def empty() -> Detections:
+        return Detections(
+            np.empty((0, 4), np.float32),
+            np.empty(0, np.float32),
+            np.empty(0, np.int16),
+            np.empty(0, np.bool_),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Container:
+    """A segment, box or tray seen in the photo."""
+
+    kind: ContainerKind
+    polygon: Polygon
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Plants that no detector can see, in one horizontal band of one container.
+
+    Kept row by row, with its inputs, so that every hidden plant can be explained.
+    """
+
+    method: str
+    version: str
+    band: int  # 1 is the farthest from the camera
+    y_start: float
+    y_end: float
+    residual_px: float  # container area that no detection covers
+    suppressed_px: float  # of that, what does not look like plants
+    cell_px: float  # area that one plant occupies here
+    plants: float  # not rounded: fractions are summed first
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContainerCount:
+    """One container with its share of the count. `low` and `high` bound the total."""
+
+    container: Container
+    seen: int
+    hidden: int
+    low: int
+    high: int
+    empty: bool
+    mean_score: float | None
+    estimates: tuple[Estimate, ...] = ()
+
+    @property
+    def total(self) -> int:
+        return self.seen + self.hidden
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhotoResult:
+    """A counted photo. `owner[i]` is the index in `counts` of the container that detection i stands in."""
+
+    photo: Photo
+    info: PhotoInfo
+    status: PhotoStatus
+    warnings: tuple[str, ...]
+    counts: tuple[ContainerCount, ...]
+    detections: Detections
+    owner: NDArray[np.intp]
+    low: int
+    high: int
+    model: str
+    seconds: float
+    stages: dict[str, float] = field(default_factory=dict)  # seconds per stage
+    overlay: Path | None = None
+
+    @property
+    def seen(self) -> int:
+        return sum(count.seen for count in self.counts)
+
+    @property
+    def hidden(self) -> int:
+        return sum(count.hidden for count in self.counts)
+
+    @property
+    def total(self) -> int:
+        return self.seen + self.hidden
+
+    @property
+    def empty_containers(self) -> int:
+        return sum(count.empty for count in self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFailure:
+    """A photo that could not be counted, and the sentence that says why."""
+
+    photo: Photo
+    reason: str
+
+
+PhotoOutcome = PhotoResult | PhotoFailure
