@@ -1,0 +1,60 @@
+"""Find plants in tiles, and containers in whole photos, whatever runtime does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pipeline.config import ModelChoice, PipelineConfig
+from pipeline.errors import ModelError
+from pipeline.types import Container, Detections, Pixels
+from pipeline.weights import ModelCard, load_card
+
+
+class Detector(Protocol):
+    """Tiles in, boxes in tile pixels out, one `Detections` per tile in the same order.
+
+    Tiles are at most `card.width` × `card.height` pixels.
+    """
+
+    card: ModelCard
+
+    def __call__(self, tiles: Sequence[Pixels]) -> list[Detections]: ...
+
+
+class Segmenter(Protocol):
+    """A whole photo in, its containers out, in photo pixels, best first."""
+
+    card: ModelCard
+
+    def __call__(self, photo: Pixels) -> list[Container]: ...
+
+
+def load_detector(config: PipelineConfig) -> Detector:
+    """The plant detector of the settings. Raises ModelError when it cannot be used."""
+    card = load_card(config.detector.path)
+    match runtime_of(config.detector):
+        case "openvino":
+            from pipeline.openvino_models import OpenVinoDetector
+
+            return OpenVinoDetector(card, config)
+        case runtime:
+            from pipeline.sahi_detector import SahiDetector
+
+            return SahiDetector(card, runtime, config)
+
+
+def load_segmenter(config: PipelineConfig) -> Segmenter:
+    """The container segmenter of the settings. Raises ModelError when it cannot be used."""
+    card = load_card(config.segmenter.path)
+    if card.task != "segment":
+        raise ModelError(f"{card.weights} finds no containers: its card says task {card.task!r}, not 'segment'")
+    from pipeline.openvino_models import OpenVinoSegmenter
+
+    return OpenVinoSegmenter(card, config)
+
+
+def runtime_of(choice: ModelChoice) -> str:
+    if choice.runtime != "auto":
+        return choice.runtime
+    return "ultralytics" if choice.path.suffix == ".pt" else "openvino"

@@ -1,0 +1,133 @@
+"""Plants that the detector missed: estimated from the area that looks like plants and has no box.
+
+    residual    container area outside every detection
+    vegetation  the part of it that looks like this photo's plants (a hole where a pot was sold does not)
+    opened      what is left after removing everything narrower than a plant: leaf tips, gaps between pots
+    plants      opened area ÷ the cell that one plant occupies here
+
+The cell is measured where plants were found: the area they fill, gaps included, divided by their
+number, in units of the squared apparent size, so that it follows the perspective.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import centres, sizes
+from pipeline.regions import RegionMap
+from pipeline.scale import ScaleFit, fit_scale
+from pipeline.types import Boxes, Estimate, Pixels
+from pipeline.vegetation import plant_likeness
+
+METHOD, VERSION = "perspective", "1"
+BANDS = 4
+# Fewer plants than this cannot say how much room a plant takes.
+ENOUGH_PLANTS = 8
+# Radius, in plant sizes, of the disc that must fit into a gap before it can hide a plant.
+OPENING = 0.42
+LIKELY_PLANT = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """One photo at working scale, with what was found in it. Boxes are in working pixels."""
+
+    regions: RegionMap
+    boxes: Boxes
+    owner: NDArray[np.intp]
+    free: NDArray[np.uint8]  # 1 where no detection covers the photo
+    likeness: NDArray[np.float32]
+
+    @staticmethod
+    def gather(photo: Pixels, boxes: Boxes, owner: NDArray[np.intp], regions: RegionMap) -> Evidence:
+        """`photo` and `boxes` in photo pixels."""
+        height, width = regions.labels.shape
+        small = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        scaled = boxes * np.float32(regions.scale)
+        free = 1 - _ellipses(scaled, (height, width), 1.0)
+        # Floor, paths and gaps: outside every box. Missed plants among them only blunt the evidence.
+        likeness = plant_likeness(small, _ellipses(scaled, (height, width), 0.6), free)
+        return Evidence(regions, scaled, owner, free, likeness)
+
+
+def _ellipses(boxes: Boxes, shape: tuple[int, int], share: float) -> NDArray[np.uint8]:
+    """1 inside the ellipse inscribed in each box, shrunk to `share` of it."""
+    canvas = np.zeros(shape, np.uint8)
+    middles = centres(boxes)
+    for (x, y), (x1, y1, x2, y2) in zip(middles, boxes, strict=True):
+        axes = (max(1, round((x2 - x1) / 2 * share)), max(1, round((y2 - y1) / 2 * share)))
+        cv2.ellipse(canvas, (round(float(x)), round(float(y))), axes, 0, 0, 360, 1, -1)
+    return canvas
+
+
+def estimate_hidden(evidence: Evidence, index: int) -> tuple[Estimate, ...]:
+    """Hidden plants of container `index`, one row per band from far to near; none without evidence.
+
+    Areas in the rows are photo pixels.
+    """
+    own = evidence.boxes[evidence.owner == index]
+    scale = fit_scale(centres(own)[:, 1], sizes(own))
+    if scale is None or len(own) < ENOUGH_PLANTS:
+        return ()
+    mask = evidence.regions.mask(index)
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return ()
+    cell = _cell_share(mask, evidence.free, own, scale)
+    edges = np.linspace(rows[0], rows[-1] + 1, BANDS + 1)
+    return tuple(
+        _estimate_band(evidence, mask, (edges[i], edges[i + 1]), (scale, cell), i + 1) for i in range(BANDS)
+    )
+
+
+def _cell_share(mask: NDArray[np.uint8], free: NDArray[np.uint8], own: Boxes, scale: ScaleFit) -> float:
+    """Area per plant in squared apparent sizes, where plants stand."""
+    covered = (mask & (1 - free)).astype(np.uint8)
+    filled = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, _disc(scale.size * 0.5)) & mask
+    weights = 1.0 / np.square(scale.at(np.arange(mask.shape[0], dtype=np.float32)))
+    occupied = float((filled.sum(axis=1) * weights).sum())
+    # Boxes inscribe the plant: no cell is smaller than the ellipse, none larger than twice the box.
+    return float(np.clip(occupied / len(own), np.pi / 4, 2.0))
+
+
+def _estimate_band(
+    evidence: Evidence,
+    mask: NDArray[np.uint8],
+    rows: tuple[float, float],
+    measure: tuple[ScaleFit, float],
+    number: int,
+) -> Estimate:
+    scale, cell = measure
+    top, bottom = round(rows[0]), round(rows[1])
+    size = float(scale.at((top + bottom) / 2))
+    reach = round(size)  # The opening looks this far over the band's border.
+    above = max(0, top - reach)
+    window = slice(above, bottom + reach)
+    residual = mask[window] & evidence.free[window]
+    plantlike = residual & (evidence.likeness[window] > LIKELY_PLANT)
+    opened = cv2.morphologyEx(plantlike.astype(np.uint8), cv2.MORPH_OPEN, _disc(size * OPENING))
+    inside = slice(top - above, bottom - above)
+    residual_px = float(residual[inside].sum())
+    opened_px = float(opened[inside].sum())
+    cell_px = cell * size**2
+    to_photo = 1 / evidence.regions.scale
+    return Estimate(
+        method=METHOD,
+        version=VERSION,
+        band=number,
+        y_start=top * to_photo,
+        y_end=bottom * to_photo,
+        residual_px=residual_px * to_photo**2,
+        suppressed_px=(residual_px - opened_px) * to_photo**2,
+        cell_px=cell_px * to_photo**2,
+        plants=opened_px / cell_px,
+    )
+
+
+def _disc(radius: float) -> NDArray[np.uint8]:
+    side = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)).astype(np.uint8)

@@ -1,0 +1,119 @@
+"""Run networks with OpenVINO, on the CPU unless told otherwise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from pipeline.config import PipelineConfig
+from pipeline.errors import ModelError
+from pipeline.regions import containers_from_masks
+from pipeline.types import Container, Detections, Pixels
+from pipeline.weights import ModelCard
+from pipeline.yolo import Letterbox, mask_logits, read_boxes, read_mask_coefficients
+
+
+class OpenVinoDetector:
+    """Tiles go through a queue of requests, one per core, so that no core waits for another."""
+
+    def __init__(self, card: ModelCard, config: PipelineConfig) -> None:
+        self.card = card
+        self._min_score = config.detector.min_score if config.detector.min_score is not None else card.min_score
+        self._compiled = _compile(card, config)
+        self._queue = ov.AsyncInferQueue(self._compiled)
+        self._queue.set_callback(_store_output)
+
+    def __call__(self, tiles: Sequence[Pixels]) -> list[Detections]:
+        outputs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(tiles)
+        for index, tile in enumerate(tiles):
+            self._queue.start_async({0: _padded(tile, self.card)[None]}, (outputs, index))
+        self._queue.wait_all()
+        return [read_boxes(raw, len(self.card.classes), self._min_score) for raw in outputs]
+
+
+class OpenVinoSegmenter:
+    """Finds containers in the whole photo, fitted into the network's input."""
+
+    def __init__(self, card: ModelCard, config: PipelineConfig) -> None:
+        self.card = card
+        self._min_score = config.segmenter.min_score if config.segmenter.min_score is not None else card.min_score
+        self._compiled = _compile(card, config)
+        if len(self._compiled.outputs) < 2:
+            raise ModelError(f"{card.weights} has no mask output; export it as a segmentation model")
+
+    def __call__(self, photo: Pixels) -> list[Container]:
+        fit = Letterbox.fit(photo.shape[1], photo.shape[0], self.card.width, self.card.height)
+        small = cv2.resize(photo, fit.inner, interpolation=cv2.INTER_AREA)
+        outputs = self._compiled({0: _padded(small, self.card)[None]})
+        raw, prototypes = outputs[0][0], outputs[1][0]
+        classes = len(self.card.classes)
+        found = read_boxes(raw, classes, self._min_score)
+        logits = mask_logits(read_mask_coefficients(raw, classes, self._min_score), prototypes)
+        return containers_from_masks(found, logits, fit, self.card)
+
+
+def _store_output(request: Any, place: tuple[list[NDArray[np.float32]], int]) -> None:
+    outputs, index = place
+    outputs[index] = request.get_output_tensor(0).data[0].copy()
+
+
+def _padded(pixels: Pixels, card: ModelCard) -> Pixels:
+    """`pixels` in the upper left of a full input; the padding matches what training saw."""
+    height, width = pixels.shape[:2]
+    if (height, width) == (card.height, card.width):
+        return np.ascontiguousarray(pixels)
+    return cv2.copyMakeBorder(
+        pixels, 0, card.height - height, 0, card.width - width, cv2.BORDER_CONSTANT, value=(card.padding,) * 3
+    ).astype(np.uint8, copy=False)
+
+
+def _compile(card: ModelCard, config: PipelineConfig) -> Any:
+    """The network with its pre-processing in the graph: it takes (1, h, w, 3) uint8 BGR."""
+    core = ov.Core()
+    if config.cache_dir is not None and _writable(config.cache_dir):
+        core.set_property({"CACHE_DIR": str(config.cache_dir)})
+    threads = config.threads or max(1, (os.cpu_count() or 1) // max(1, config.workers))
+    options = {"PERFORMANCE_HINT": "THROUGHPUT"}
+    if config.device == "CPU":
+        options |= {"INFERENCE_NUM_THREADS": str(threads), "NUM_STREAMS": str(threads)}
+    try:
+        model = core.read_model(card.weights)
+        model.reshape({0: [1, 3, card.height, card.width]})
+        steps = ov.preprocess.PrePostProcessor(model)
+        image = steps.input(0)
+        image.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+        image.tensor().set_color_format(ov.preprocess.ColorFormat.BGR)
+        image.model().set_layout(ov.Layout("NCHW"))
+        image.preprocess().convert_element_type(ov.Type.f32)
+        image.preprocess().convert_color(ov.preprocess.ColorFormat.RGB).scale(255.0)
+        compiled = core.compile_model(steps.build(), config.device, options)
+    except RuntimeError as error:  # OpenVINO raises nothing narrower.
+        reason = str(error).strip().splitlines()[-1]
+        raise ModelError(f"OpenVINO cannot use {card.weights} on {config.device}: {reason}") from error
+    _check_output(compiled, card)
+    return compiled
+
+
+def _check_output(compiled: Any, card: ModelCard) -> None:
+    expected = 4 + len(card.classes) + (32 if card.task == "segment" else 0)
+    shape = list(compiled.outputs[0].shape)
+    if len(shape) != 3 or shape[1] != expected:
+        raise ModelError(
+            f"{card.weights} gives an output of shape {shape} where {[1, expected, 'n']} is expected for "
+            f"{len(card.classes)} class(es); export it without NMS, or write a card that lists its classes"
+        )
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)

@@ -1,0 +1,164 @@
+"""Containers as areas of the photo: cleaning masks, and saying which plant stands in which.
+
+Areas are label images at a working scale of at most `WORKING_SIDE` pixels: exact enough for plants,
+and a photo of any size costs the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import centres, drop_duplicates, sizes
+from pipeline.types import Boxes, Container, ContainerKind, Detections, Polygon
+from pipeline.weights import ModelCard
+from pipeline.yolo import Letterbox
+
+WORKING_SIDE = 1600
+# A plant on the rim leans out: its centre may lie this many plant sizes outside its container.
+REACH = 0.75
+# A mask smaller than this share of the photo is noise, not a container.
+SMALLEST_SHARE = 0.002
+
+# Models of other nurseries name the classes in their own way; an unknown name must not vanish.
+KIND_OF_NAME = {
+    "segment": ContainerKind.SEGMENT,
+    "segmento": ContainerKind.SEGMENT,
+    "claro": ContainerKind.SEGMENT,
+    "claro-cajon": ContainerKind.SEGMENT,
+    "box": ContainerKind.BOX,
+    "cajon": ContainerKind.BOX,
+    "plug_tray": ContainerKind.PLUG_TRAY,
+    "plug": ContainerKind.PLUG_TRAY,
+    "seedling_tray": ContainerKind.SEEDLING_TRAY,
+    "almacigo": ContainerKind.SEEDLING_TRAY,
+}
+# Boxes and trays may stand on a segment; what stands in them is theirs.
+PAINT_ORDER = (
+    ContainerKind.SEGMENT,
+    ContainerKind.SEEDLING_TRAY,
+    ContainerKind.PLUG_TRAY,
+    ContainerKind.BOX,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionMap:
+    """`labels[y, x]` is 1 + the index of the container at that working pixel, 0 where there is none.
+
+    `scale` is working pixels per photo pixel.
+    """
+
+    labels: NDArray[np.int32]
+    scale: float
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        return (self.labels == index + 1).astype(np.uint8)
+
+
+def containers_from_masks(
+    found: Detections, logits: NDArray[np.float32], fit: Letterbox, card: ModelCard
+) -> list[Container]:
+    """Containers in photo pixels from a segmenter's boxes (input pixels) and mask logits (n, h, w).
+
+    Overlapping finds of one kind are one container; the best-scored mask stands for it.
+    """
+    indexed = Detections(found.boxes, found.scores, np.zeros(len(found), np.int16), found.cut)
+    best = drop_duplicates(indexed, max_iou=0.5, max_cut_overlap=1.0)
+    order = [_index_of(found, box, score) for box, score in zip(best.boxes, best.scores, strict=True)]
+    containers = []
+    for i in order:
+        polygon = _outline(logits[i], found.boxes[i], fit, card)
+        if polygon is not None:
+            kind = kind_of(card.classes[int(found.classes[i])])
+            containers.append(Container(kind, polygon, float(found.scores[i])))
+    return containers
+
+
+def _index_of(found: Detections, box: NDArray[np.float32], score: np.float32) -> int:
+    return int(np.flatnonzero((found.boxes == box).all(axis=1) & (found.scores == score))[0])
+
+
+def kind_of(name: str) -> ContainerKind:
+    """Raises ValueError for a class name that means no container we know."""
+    try:
+        return KIND_OF_NAME[name.lower()]
+    except KeyError:
+        raise ValueError(f"the segmenter's class {name!r} is none of {', '.join(sorted(KIND_OF_NAME))}") from None
+
+
+def _outline(
+    logits: NDArray[np.float32], box: NDArray[np.float32], fit: Letterbox, card: ModelCard
+) -> Polygon | None:
+    """The largest outline of a mask, without holes, in photo pixels; None when it is only noise."""
+    inner_width, inner_height = fit.inner
+    shrink = logits.shape[1] / card.height
+    inner = logits[: max(1, round(inner_height * shrink)), : max(1, round(inner_width * shrink))]
+    scale = working_scale(fit.width, fit.height)
+    size = (max(1, round(fit.width * scale)), max(1, round(fit.height * scale)))
+    # The logits are enlarged, not the mask: the border stays smooth.
+    mask = (cv2.resize(inner, size, interpolation=cv2.INTER_LINEAR) > 0).astype(np.uint8)
+    x1, y1, x2, y2 = (np.asarray(box) / fit.scale * scale).round().astype(int)
+    framed = np.zeros_like(mask)
+    framed[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)] = mask[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)]
+    framed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))  # type: ignore[assignment]
+    outlines, _ = cv2.findContours(framed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if not outlines:
+        return None
+    largest: Any = max(outlines, key=cv2.contourArea)
+    if cv2.contourArea(largest) < SMALLEST_SHARE * mask.size:
+        return None
+    simple = cv2.approxPolyDP(largest, epsilon=1.5, closed=True)
+    return (simple.reshape(-1, 2).astype(np.float32) + 0.5) / np.float32(scale)
+
+
+def working_scale(width: int, height: int) -> float:
+    return min(1.0, WORKING_SIDE / max(width, height))
+
+
+def map_regions(containers: list[Container], width: int, height: int) -> RegionMap:
+    """Paint each container's polygon; where two overlap, the box or tray wins over the segment
+    that it stands on, and among equals the better-scored."""
+    scale = working_scale(width, height)
+    labels = np.zeros((max(1, round(height * scale)), max(1, round(width * scale))), np.int32)
+    ranked = sorted(
+        range(len(containers)), key=lambda i: (PAINT_ORDER.index(containers[i].kind), containers[i].score, -i)
+    )
+    for index in ranked:
+        outline = np.round(containers[index].polygon * scale - 0.5).astype(np.int32)
+        cv2.fillPoly(labels, [outline], index + 1)
+    return RegionMap(labels, scale)
+
+
+def assign(boxes: Boxes, regions: RegionMap) -> NDArray[np.intp]:
+    """(n,): the index of the container each plant stands in, -1 for none. Each plant has one owner:
+    the container under its centre, else the nearest within reach."""
+    if not len(boxes):
+        return np.empty(0, np.intp)
+    at = centres(boxes) * regions.scale
+    height, width = regions.labels.shape
+    x = np.clip(at[:, 0], 0, width - 1).astype(np.intp)
+    y = np.clip(at[:, 1], 0, height - 1).astype(np.intp)
+    owner = regions.labels[y, x].astype(np.intp) - 1
+    if (owner >= 0).all() or not regions.labels.any():
+        return owner
+    distance, nearest = _nearest_container(regions.labels)
+    near = (owner < 0) & (distance[y, x] <= REACH * sizes(boxes) * regions.scale)
+    owner[near] = nearest[y[near], x[near]] - 1
+    return owner
+
+
+def _nearest_container(labels: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Per pixel, the distance in working pixels to the nearest container, and its label."""
+    outside = (labels == 0).astype(np.uint8)
+    distance, zones = cv2.distanceTransformWithLabels(
+        outside, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    label_of_zone = np.zeros(int(zones.max()) + 1, np.int32)
+    inside = labels > 0
+    label_of_zone[zones[inside]] = labels[inside]
+    return distance.astype(np.float32), label_of_zone[zones]

@@ -1,0 +1,57 @@
+"""Any model type that SAHI knows, behind our own tiling and merging."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.config import PipelineConfig
+from pipeline.errors import ModelError
+from pipeline.types import Detections, Pixels
+from pipeline.weights import ModelCard
+
+# ultralytics stops at 300 boxes a tile unless told otherwise, and says nothing.
+NO_CAP = 100_000
+
+
+class SahiDetector:
+    """Runs a model through `sahi.AutoDetectionModel`, tile by tile."""
+
+    def __init__(self, card: ModelCard, model_type: str, config: PipelineConfig) -> None:
+        self.card = card
+        min_score = config.detector.min_score if config.detector.min_score is not None else card.min_score
+        try:
+            from sahi import AutoDetectionModel
+
+            self._model = AutoDetectionModel.from_pretrained(
+                model_type=model_type,
+                model_path=str(card.weights),
+                confidence_threshold=min_score,
+                device=config.device.lower(),
+                image_size=card.width,
+            )
+        except ImportError as error:
+            raise ModelError(
+                f"{card.weights} needs packages that are not installed ({error}): "
+                f"pip install 'demeter[ultralytics]'"
+            ) from error
+        except (KeyError, ValueError, OSError, RuntimeError, TypeError, AttributeError) as error:
+            raise ModelError(f"SAHI cannot load {card.weights} as {model_type!r}: {error}") from error
+        overrides = getattr(self._model.model, "overrides", None)
+        if overrides is not None:
+            overrides["max_det"] = NO_CAP
+
+    def __call__(self, tiles: Sequence[Pixels]) -> list[Detections]:
+        return [self._detect(tile) for tile in tiles]
+
+    def _detect(self, tile: Pixels) -> Detections:
+        self._model.perform_inference(np.ascontiguousarray(tile[..., ::-1]))
+        self._model.convert_original_predictions(shift_amount=[0, 0], full_shape=list(tile.shape[:2]))
+        found = self._model.object_prediction_list
+        return Detections(
+            np.array([item.bbox.to_xyxy() for item in found], np.float32).reshape(-1, 4),
+            np.array([item.score.value for item in found], np.float32),
+            np.array([item.category.id for item in found], np.int16),
+            np.zeros(len(found), np.bool_),
+        )
