@@ -7,6 +7,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+# Raise it with every change of the code that changes counts; photos are then counted anew.
+VERSION = 1
+
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
@@ -46,5 +49,6 @@ class PipelineConfig:
         values = asdict(self)
         for name in ("workers", "threads", "device", "cache_dir", "overlay_dir", "detector", "segmenter"):
             del values[name]
+        values["version"] = VERSION
         values["min_score"] = [self.detector.min_score, self.segmenter.min_score]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]

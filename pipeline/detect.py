@@ -48,7 +48,9 @@ def load_segmenter(config: PipelineConfig) -> Segmenter:
     """The container segmenter of the settings. Raises ModelError when it cannot be used."""
     card = load_card(config.segmenter.path)
     if card.task != "segment":
-        raise ModelError(f"{card.weights} finds no containers: its card says task {card.task!r}, not 'segment'")
+        raise ModelError(
+            f"{card.weights} finds no containers: its card says task {card.task!r}, not 'segment'"
+        )
     from pipeline.openvino_models import OpenVinoSegmenter
 
     return OpenVinoSegmenter(card, config)

@@ -25,7 +25,9 @@ class OpenVinoDetector:
 
     def __init__(self, card: ModelCard, config: PipelineConfig) -> None:
         self.card = card
-        self._min_score = config.detector.min_score if config.detector.min_score is not None else card.min_score
+        self._min_score = (
+            config.detector.min_score if config.detector.min_score is not None else card.min_score
+        )
         self._compiled = _compile(card, config)
         self._queue = ov.AsyncInferQueue(self._compiled)
         self._queue.set_callback(_store_output)
@@ -43,7 +45,9 @@ class OpenVinoSegmenter:
 
     def __init__(self, card: ModelCard, config: PipelineConfig) -> None:
         self.card = card
-        self._min_score = config.segmenter.min_score if config.segmenter.min_score is not None else card.min_score
+        self._min_score = (
+            config.segmenter.min_score if config.segmenter.min_score is not None else card.min_score
+        )
         self._compiled = _compile(card, config)
         if len(self._compiled.outputs) < 2:
             raise ModelError(f"{card.weights} has no mask output; export it as a segmentation model")

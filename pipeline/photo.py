@@ -15,6 +15,7 @@ from pipeline import draw
 from pipeline.boxes import drop_duplicates
 from pipeline.config import PipelineConfig
 from pipeline.decode import decode
+from pipeline.errors import StorageError
 from pipeline.detect import Detector, Segmenter, load_detector, load_segmenter
 from pipeline.estimate import Evidence, estimate_hidden
 from pipeline.exif import read_info
@@ -85,11 +86,19 @@ class Counter:
             model=self.model,
             seconds=clock.total,
         )
-        overlay: Path | None = None
-        if config.overlay_dir is not None:
-            with clock.stage("overlay"):
-                overlay = draw.save_overlay(pixels, result, config.overlay_dir)
-        return replace(result, overlay=overlay, seconds=clock.total, stages=dict(clock.stages))
+        with clock.stage("overlay"):
+            result = _with_overlay(result, pixels, config.overlay_dir)
+        return replace(result, seconds=clock.total, stages=dict(clock.stages))
+
+
+def _with_overlay(result: PhotoResult, pixels: Pixels, folder: Path | None) -> PhotoResult:
+    """The picture is for people; when it cannot be written, the count still stands, and says so."""
+    if folder is None:
+        return result
+    try:
+        return replace(result, overlay=draw.save_overlay(pixels, result, folder))
+    except StorageError as error:
+        return replace(result, status=PhotoStatus.WARNING, warnings=(*result.warnings, str(error)))
 
 
 def detect_tiled(pixels: Pixels, detector: Detector, config: PipelineConfig) -> Detections:

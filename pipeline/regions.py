@@ -88,7 +88,9 @@ def kind_of(name: str) -> ContainerKind:
     try:
         return KIND_OF_NAME[name.lower()]
     except KeyError:
-        raise ValueError(f"the segmenter's class {name!r} is none of {', '.join(sorted(KIND_OF_NAME))}") from None
+        raise ValueError(
+            f"the segmenter's class {name!r} is none of {', '.join(sorted(KIND_OF_NAME))}"
+        ) from None
 
 
 def _outline(
@@ -104,7 +106,9 @@ def _outline(
     mask = (cv2.resize(inner, size, interpolation=cv2.INTER_LINEAR) > 0).astype(np.uint8)
     x1, y1, x2, y2 = (np.asarray(box) / fit.scale * scale).round().astype(int)
     framed = np.zeros_like(mask)
-    framed[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)] = mask[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)]
+    framed[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)] = mask[
+        max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)
+    ]
     framed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))  # type: ignore[assignment]
     outlines, _ = cv2.findContours(framed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not outlines:

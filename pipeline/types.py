@@ -192,6 +192,7 @@ class PhotoFailure:
 
     photo: Photo
     reason: str
+    crashed: bool = False  # it took the worker process down with it
 
 
 PhotoOutcome = PhotoResult | PhotoFailure

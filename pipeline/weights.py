@@ -61,9 +61,13 @@ def load_card(path: Path) -> ModelCard:
             min_score=float(card["min_score"]),
         )
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"the model card {card_path} cannot be read ({error}); install Demeter again") from error
+        raise ModelError(
+            f"the model card {card_path} cannot be read ({error}); install Demeter again"
+        ) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"the model card {card_path} is incomplete: {error!r} is missing or wrong") from error
+        raise ModelError(
+            f"the model card {card_path} is incomplete: {error!r} is missing or wrong"
+        ) from error
 
 
 def _verified_weights(card_path: Path, card: dict[str, Any]) -> Path:

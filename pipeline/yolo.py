@@ -58,9 +58,7 @@ class Letterbox:
         return max(1, round(self.width * self.scale)), max(1, round(self.height * self.scale))
 
 
-def read_mask_coefficients(
-    raw: NDArray[np.float32], classes: int, min_score: float
-) -> NDArray[np.float32]:
+def read_mask_coefficients(raw: NDArray[np.float32], classes: int, min_score: float) -> NDArray[np.float32]:
     """(n, 32): the coefficients of the boxes that `read_boxes` returns, in the same order."""
     best = raw[4 : 4 + classes].max(axis=0)
     return raw[4 + classes :, np.flatnonzero(best >= min_score)].T

@@ -1,0 +1,70 @@
+"""Keep originals: a folder with the same keys that a bucket would have."""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import hashlib
+import os
+import tempfile
+import uuid
+from pathlib import Path
+
+from pipeline.errors import StorageError
+from pipeline.types import Photo
+
+# Images are named after their content, so a retry anywhere gives the same name.
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "images.demeter")
+SUFFIX_OF_FORMAT = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "HEIF": ".heic"}
+CHUNK = 1 << 20
+
+
+def image_id(sha256: str) -> uuid.UUID:
+    return uuid.uuid5(NAMESPACE, sha256)
+
+
+def original_key(sha256: str, suffix: str, day: dt.date) -> str:
+    """`original/{YYYY}/{MM}/{DD}/{uuid}{suffix}`; `day` is fixed when the photo is first met."""
+    return f"original/{day:%Y/%m/%d}/{image_id(sha256)}{suffix.lower()}"
+
+
+def store_original(root: Path, key: str, photo: Photo) -> bool:
+    """Copy the photo to `root/key` unless it is there; True if it was copied.
+
+    The copy appears whole or not at all, and only if its sha256 is the photo's. Raises StorageError.
+    """
+    target = root / key
+    try:
+        if target.exists() and target.stat().st_size == photo.size:
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".part", delete=False) as copy:
+            temporary = Path(copy.name)
+            try:
+                if _copy(photo.path, copy.fileno()) != photo.sha256:
+                    raise StorageError(f"{photo.path} changed while it was stored; run again")
+                os.replace(temporary, target)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{photo.path.name} cannot be stored under {root}: {_why(error)}") from error
+    return True
+
+
+def _copy(source: Path, target: int) -> str:
+    """Copy bytes, flush them to the disk, and return their sha256."""
+    digest = hashlib.sha256()
+    with source.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(target, view) :]
+    os.fsync(target)
+    return digest.hexdigest()
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "the disk is full; make room or set DEMETER_DATA_DIR to another disk"
+    return error.strerror or str(error)
