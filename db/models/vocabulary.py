@@ -1,0 +1,108 @@
+"""The closed lists of words that columns hold. The CHECK constraints are made from these, so that no word
+has two spellings."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """`SYSTEM` cannot log in; it owns what the program does by itself."""
+
+    ADMIN = "admin"
+    SUPERVISOR = "supervisor"
+    WORKER = "worker"
+    VIEWER = "viewer"
+    SYSTEM = "system"
+
+
+class WarehouseType(StrEnum):
+    GREENHOUSE = "greenhouse"
+    SHADEHOUSE = "shadehouse"
+    OPEN_FIELD = "open_field"
+    TUNNEL = "tunnel"
+
+
+class BinCategory(StrEnum):
+    PLUG = "plug"
+    SEEDLING_TRAY = "seedling_tray"
+    BOX = "box"
+    SEGMENT = "segment"
+    POT = "pot"
+
+
+class BinStatus(StrEnum):
+    ACTIVE = "active"
+    MAINTENANCE = "maintenance"
+    RETIRED = "retired"
+
+
+class ImageStatus(StrEnum):
+    UPLOADED = "uploaded"
+    PROCESSING = "processing"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class UploadSource(StrEnum):
+    CLI = "cli"
+    FOLDER = "folder"
+    API = "api"
+    WEB = "web"
+    MOBILE = "mobile"
+
+
+class RunStatus(StrEnum):
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class SessionStatus(StrEnum):
+    """The needs_* states wait for a person; they are not failures."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    NEEDS_LOCATION = "needs_location"
+    NEEDS_CONFIG = "needs_config"
+    NEEDS_CALIBRATION = "needs_calibration"
+    COMPLETED = "completed"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+class ContainerRole(StrEnum):
+    """`BACKGROUND` belongs to a neighbouring place that happens to be in the picture."""
+
+    MAIN = "main"
+    BACKGROUND = "background"
+
+
+class CountSource(StrEnum):
+    FOTO = "foto"
+    MANUAL = "manual"
+
+
+class CountStatus(StrEnum):
+    PROPOSED = "proposed"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+class MovementType(StrEnum):
+    PLANTAR = "plantar"
+    SEMBRAR = "sembrar"
+    TRANSPLANTE = "transplante"
+    MUERTE = "muerte"
+    VENTAS = "ventas"
+    FOTO = "foto"
+    AJUSTE = "ajuste"
+    MANUAL_INIT = "manual_init"
+
+
+class MovementSource(StrEnum):
+    MANUAL = "manual"
+    IA = "ia"
+    CALCULATED = "calculated"
+    MANUAL_CORRECTION = "manual_correction"
