@@ -81,3 +81,11 @@ def above_zero(*columns: str) -> tuple[CheckConstraint, ...]:
 def unique_with_nulls(name: str, *columns: str) -> UniqueConstraint:
     """One row per key, where NULL ("no pot", "any product") is a value like any other. PostgreSQL 15."""
     return UniqueConstraint(*columns, name=name, postgresql_nulls_not_distinct=True)
+
+
+def natural_key(*columns: str, current: str | None = None) -> dict[str, dict[str, object]]:
+    """What a person calls a row, for db/catalog.py and the seeds. Last of a table's arguments.
+
+    With `current`, the key is unique only among the rows where that flag is set.
+    """
+    return {"info": {"natural_key": columns, "current": current}}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import ForeignKey, Numeric, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import (
@@ -20,6 +20,7 @@ from db.models.base import (
     at_least,
     check,
     matches,
+    natural_key,
     unique_with_nulls,
 )
 
@@ -29,7 +30,7 @@ _RANK = text("99")  # unranked words sort last
 
 class ProductCategory(Base):
     __tablename__ = "product_categories"
-    __table_args__ = (matches("code", _CODE),)
+    __table_args__ = (matches("code", _CODE), natural_key("code"))
 
     id: Mapped[Id]
     code: Mapped[str] = mapped_column(unique=True)
@@ -46,6 +47,7 @@ class ProductFamily(Base):
     __table_args__ = (
         UniqueConstraint("category_id", "name"),
         check("name", "name <> ''"),
+        natural_key("category_id", "name"),
     )
 
     id: Mapped[Id]
@@ -59,7 +61,7 @@ class ProductFamily(Base):
 
 class Product(Base):
     __tablename__ = "products"
-    __table_args__ = (matches("sku", "[A-Z0-9-]{6,20}"),)
+    __table_args__ = (matches("sku", "[A-Z0-9-]{6,20}"), natural_key("sku"))
 
     id: Mapped[Id]
     family_id: Mapped[int] = mapped_column(ForeignKey(ProductFamily.id), index=True)
@@ -74,7 +76,7 @@ class Product(Base):
 
 class ProductState(Base):
     __tablename__ = "product_states"
-    __table_args__ = (matches("code", _CODE),)
+    __table_args__ = (matches("code", _CODE), natural_key("code"))
 
     id: Mapped[Id]
     code: Mapped[str] = mapped_column(unique=True)
@@ -94,6 +96,7 @@ class ProductSize(Base):
         matches("code", "[A-Z0-9_-]{1,50}"),
         *at_least(0, "min_height_cm"),
         check("height_range", "max_height_cm > min_height_cm"),
+        natural_key("code"),
     )
 
     id: Mapped[Id]
@@ -109,7 +112,7 @@ class ProductSize(Base):
 
 class PackagingType(Base):
     __tablename__ = "packaging_types"
-    __table_args__ = (matches("code", _CODE),)
+    __table_args__ = (matches("code", _CODE), natural_key("code"))
 
     id: Mapped[Id]
     code: Mapped[str] = mapped_column(unique=True)
@@ -121,7 +124,7 @@ class PackagingType(Base):
 
 class PackagingMaterial(Base):
     __tablename__ = "packaging_materials"
-    __table_args__ = (matches("code", _CODE),)
+    __table_args__ = (matches("code", _CODE), natural_key("code"))
 
     id: Mapped[Id]
     code: Mapped[str] = mapped_column(unique=True)
@@ -139,6 +142,7 @@ class PackagingColor(Base):
         matches("code", "[A-Z]{1,2}"),
         check("name", "length(name) BETWEEN 3 AND 50"),
         matches("hex_code", "#[0-9A-F]{6}"),
+        natural_key("code"),
     )
 
     id: Mapped[Id]
@@ -165,6 +169,7 @@ class PackagingCatalog(Base):
         ),
         matches("sku", "[A-Z0-9-]{6,50}"),
         *at_least(0, "volume_liters", "diameter_cm", "height_cm"),
+        natural_key("sku"),
     )
 
     id: Mapped[Id]
@@ -182,17 +187,20 @@ class PackagingCatalog(Base):
 
 
 class SeedRow(Base):
-    """What a seed file last wrote. A row that reads otherwise today was edited by a person, and is kept."""
+    """What a seed file last wrote into a row. If the row reads otherwise today, a person edited it.
+
+    The values rather than a hash of them: so a migration that adds a column does not make every row look edited.
+    """
 
     __tablename__ = "seed_rows"
     __table_args__ = (
         UniqueConstraint("table_name", "natural_key"),
-        matches("content_hash", "[0-9a-f]{64}"),
         check("natural_key", "jsonb_typeof(natural_key) = 'array'"),
+        check("content", "jsonb_typeof(content) = 'object'"),
     )
 
     id: Mapped[BigId]
     table_name: Mapped[str]
-    natural_key: Mapped[list[str]] = mapped_column(JSONB)
-    content_hash: Mapped[str]
+    natural_key: Mapped[list[Any]]
+    content: Mapped[dict[str, Any]]
     seeded_at: Mapped[Now]

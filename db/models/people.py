@@ -5,7 +5,7 @@ import datetime as dt
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.base import Active, Base, Id, Now, Touched, check, matches, one_of
+from db.models.base import Active, Base, Id, Now, Touched, check, matches, natural_key, one_of
 from db.models.vocabulary import Role
 
 
@@ -20,6 +20,7 @@ class User(Base):
         one_of("role", Role),
         check("system_has_no_login", "role <> 'system' OR password_hash IS NULL"),
         Index("uq_users_one_system", "role", unique=True, postgresql_where=text("role = 'system'")),
+        natural_key("email"),
     )
 
     id: Mapped[Id]

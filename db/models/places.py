@@ -34,6 +34,7 @@ from db.models.base import (
     above_zero,
     check,
     matches,
+    natural_key,
     one_of,
     unique_with_nulls,
 )
@@ -63,6 +64,7 @@ class Warehouse(Base):
         matches("code", "[A-Z0-9_-]{2,20}"),
         one_of("type", WarehouseType),
         *_shape(),
+        natural_key("code"),
     )
 
     id: Mapped[Id]
@@ -86,6 +88,7 @@ class StorageArea(Base):
         check("code", "code ~ '^[A-Z0-9_]+(-[A-Z0-9_]+)+$' AND length(code) <= 50"),
         one_of("position", "NSEWC"),
         *_shape(),
+        natural_key("code"),
     )
 
     id: Mapped[Id]
@@ -110,6 +113,7 @@ class StorageLocation(Base):
         check("code", "code ~ '^[A-Z0-9_]+(-[A-Z0-9_]+){2,}$' AND length(code) <= 50"),
         matches("qr_code", "[A-Z0-9_-]{8,20}"),
         *_shape(),
+        natural_key("code"),
     )
 
     id: Mapped[Id]
@@ -144,6 +148,7 @@ class StorageBinType(Base):
             unique=True,
             postgresql_where=text("is_default"),
         ),
+        natural_key("code"),
     )
 
     id: Mapped[Id]
@@ -223,6 +228,7 @@ class StorageLocationConfig(Base):
         *above_zero("area_cm2"),
         check("validity", "valid_to > valid_from"),
         check("active", "active = (valid_to IS NULL)"),
+        natural_key("storage_location_id", current="active"),
     )
 
     id: Mapped[Id]
@@ -253,6 +259,7 @@ class DensityParameter(Base):
         # 10,000 is a square grid without gaps; round pots in a honeycomb reach 11,547.
         check("consistent", "avg_area_per_plant_cm2 * plants_per_m2 BETWEEN 3000 AND 12000"),
         check("overlap_adjustment", "overlap_adjustment_factor > 0 AND overlap_adjustment_factor <= 1"),
+        natural_key("storage_bin_type_id", "product_id", "packaging_catalog_id"),
     )
 
     id: Mapped[Id]

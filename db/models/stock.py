@@ -152,7 +152,7 @@ class StockMovement(Base):
         ),
         check("transfer", "(movement_type = 'transplante') = (transfer_id IS NOT NULL)"),
         check("foto_has_count", "movement_type <> 'foto' OR count_id IS NOT NULL"),
-        check("ajuste_has_reason", "movement_type <> 'ajuste' OR reason_description <> ''"),
+        check("ajuste_has_reason", "movement_type <> 'ajuste' OR coalesce(reason_description, '') <> ''"),
         check("plants_per_pot", "plants_per_pot BETWEEN 1 AND 1000"),
         check("reverses", "reverses_movement_id <> id"),
         # A day of grace, for clocks and zones that disagree.
