@@ -47,21 +47,25 @@ def drop_duplicates(found: Detections, max_iou: float, max_cut_overlap: float) -
 
 
 def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
+    areas: NDArray[np.float64] = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
+    return areas
 
 
 def _intersections(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     top_left = np.maximum(box[:2], boxes[:, :2])
     bottom_right = np.minimum(box[2:], boxes[:, 2:])
-    return np.prod(np.clip(bottom_right - top_left, 0, None), axis=1)
+    shared: NDArray[np.float64] = np.prod(np.clip(bottom_right - top_left, 0, None), axis=1)
+    return shared
 
 
 def centres(boxes: Boxes) -> NDArray[np.float32]:
     """(n, 2): x y of the middle of each box."""
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
+    middles: NDArray[np.float32] = (boxes[:, :2] + boxes[:, 2:]) / np.float32(2)
+    return middles
 
 
 def sizes(boxes: Boxes) -> NDArray[np.float32]:
     """(n,): side in pixels of the square with each box's area, the apparent size of a plant."""
     sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
-    return np.sqrt(np.prod(sides, axis=1))
+    apparent: NDArray[np.float32] = np.sqrt(np.prod(sides, axis=1))
+    return apparent

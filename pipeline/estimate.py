@@ -87,7 +87,7 @@ def estimate_hidden(evidence: Evidence, index: int) -> tuple[Estimate, ...]:
 def _cell_share(mask: NDArray[np.uint8], free: NDArray[np.uint8], own: Boxes, scale: ScaleFit) -> float:
     """Area per plant in squared apparent sizes, where plants stand."""
     covered = (mask & (1 - free)).astype(np.uint8)
-    filled = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, _disc(scale.size * 0.5)) & mask
+    filled = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, _disc(scale.size * 0.5)).astype(np.uint8) & mask
     weights = 1.0 / np.square(scale.at(np.arange(mask.shape[0], dtype=np.float32)))
     occupied = float((filled.sum(axis=1) * weights).sum())
     # Boxes inscribe the plant: no cell is smaller than the ellipse, none larger than twice the box.

@@ -54,7 +54,7 @@ class OpenVinoSegmenter:
 
     def __call__(self, photo: Pixels) -> list[Container]:
         fit = Letterbox.fit(photo.shape[1], photo.shape[0], self.card.width, self.card.height)
-        small = cv2.resize(photo, fit.inner, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(photo, fit.inner, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
         outputs = self._compiled({0: _padded(small, self.card)[None]})
         raw, prototypes = outputs[0][0], outputs[1][0]
         classes = len(self.card.classes)

@@ -15,8 +15,8 @@ from pipeline import draw
 from pipeline.boxes import drop_duplicates
 from pipeline.config import PipelineConfig
 from pipeline.decode import decode
-from pipeline.errors import StorageError
 from pipeline.detect import Detector, Segmenter, load_detector, load_segmenter
+from pipeline.errors import StorageError
 from pipeline.estimate import Evidence, estimate_hidden
 from pipeline.exif import read_info
 from pipeline.interval import bounds

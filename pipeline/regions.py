@@ -57,7 +57,8 @@ class RegionMap:
     scale: float
 
     def mask(self, index: int) -> NDArray[np.uint8]:
-        return (self.labels == index + 1).astype(np.uint8)
+        inside: NDArray[np.uint8] = (self.labels == index + 1).astype(np.uint8)
+        return inside
 
 
 def containers_from_masks(
@@ -117,7 +118,8 @@ def _outline(
     if cv2.contourArea(largest) < SMALLEST_SHARE * mask.size:
         return None
     simple = cv2.approxPolyDP(largest, epsilon=1.5, closed=True)
-    return (simple.reshape(-1, 2).astype(np.float32) + 0.5) / np.float32(scale)
+    polygon: Polygon = (simple.reshape(-1, 2).astype(np.float32) + np.float32(0.5)) / np.float32(scale)
+    return polygon
 
 
 def working_scale(width: int, height: int) -> float:
@@ -147,7 +149,7 @@ def assign(boxes: Boxes, regions: RegionMap) -> NDArray[np.intp]:
     height, width = regions.labels.shape
     x = np.clip(at[:, 0], 0, width - 1).astype(np.intp)
     y = np.clip(at[:, 1], 0, height - 1).astype(np.intp)
-    owner = regions.labels[y, x].astype(np.intp) - 1
+    owner: NDArray[np.intp] = regions.labels[y, x].astype(np.intp) - 1
     if (owner >= 0).all() or not regions.labels.any():
         return owner
     distance, nearest = _nearest_container(regions.labels)

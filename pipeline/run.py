@@ -226,6 +226,6 @@ def _count(counter: Counter, photo: Photo) -> PhotoOutcome:
         return counter.count(photo)
     except PhotoError as error:
         return PhotoFailure(photo, str(error))
-    except Exception as error:  # noqa: BLE001  the one place: a bug met on one photo must not end the night
+    except Exception as error:  # The one broad catch: a bug met on one photo must not end the night.
         log.error("%s: unexpected %s", photo.path.name, type(error).__name__, exc_info=error)
         return PhotoFailure(photo, f"unexpected {type(error).__name__}: {error}; please report it")

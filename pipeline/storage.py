@@ -43,7 +43,7 @@ def store_original(root: Path, key: str, photo: Photo) -> bool:
             try:
                 if _copy(photo.path, copy.fileno()) != photo.sha256:
                     raise StorageError(f"{photo.path} changed while it was stored; run again")
-                os.replace(temporary, target)
+                temporary.replace(target)
             finally:
                 temporary.unlink(missing_ok=True)
     except OSError as error:

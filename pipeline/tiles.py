@@ -46,9 +46,10 @@ def _starts(length: int, tile: int, step: int) -> list[int]:
 def crosses_edge(boxes: Boxes, tile: Tile, width: int, height: int) -> NDArray[np.bool_]:
     """Which boxes, in tile pixels, touch a side of the tile that the photo continues past."""
     x1, y1, x2, y2 = boxes.T
-    return (
+    touches: NDArray[np.bool_] = (
         ((x1 <= EDGE_MARGIN) & (tile.x > 0))
         | ((y1 <= EDGE_MARGIN) & (tile.y > 0))
         | ((x2 >= tile.width - EDGE_MARGIN) & (tile.x + tile.width < width))
         | ((y2 >= tile.height - EDGE_MARGIN) & (tile.y + tile.height < height))
     )
+    return touches

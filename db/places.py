@@ -1,0 +1,82 @@
+"""Find the place that a photo shows, from what people write on folders and files."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from db.errors import NotFound
+from db.models.places import StorageLocation
+
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place that photos can show: a `storage_locations` row."""
+
+    id: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceIndex:
+    """All active places by the words of their codes: `N01-NORTE-C07` is `("N01", "NORTE", "C07")`."""
+
+    by_words: Mapping[Words, Place]
+
+    @staticmethod
+    def load(connection: Connection) -> PlaceIndex:
+        table = StorageLocation
+        rows = connection.execute(select(table.id, table.code).where(table.active))
+        return PlaceIndex.of(Place(row.id, row.code) for row in rows)
+
+    @staticmethod
+    def of(places: Iterable[Place]) -> PlaceIndex:
+        return PlaceIndex({_words(place.code): place for place in places})
+
+    def named(self, code: str) -> Place:
+        """The place with this code, in any case. Raises NotFound that names the nearest codes."""
+        place = self.by_words.get(_words(code))
+        if place is not None:
+            return place
+        codes = sorted(place.code for place in self.by_words.values())
+        near = difflib.get_close_matches(code.upper(), codes, n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else f"the database knows {len(codes)} places"
+        raise NotFound(f"there is no place {code!r}; {hint}")
+
+    def of_path(self, path: Path) -> Place | None:
+        """The place that a file name or its folders spell: `N01-NORTE-C07.jpg`, `N01/NORTE/C07/x.jpg`.
+
+        The file's own name outranks its folders, inner folders outrank outer ones. None when nothing
+        fits, or when one name spells two places: a guess would book plants where they are not.
+        """
+        parts = [_words(part) for part in path.parts]
+        for first in range(len(parts) - 1, -1, -1):
+            words = tuple(word for part in parts[first:] for word in part)
+            found = set(self._spelt_by(words))
+            if found:
+                return found.pop() if len(found) == 1 else None
+        return None
+
+    def _spelt_by(self, words: Words) -> Iterator[Place]:
+        """Every place whose code stands in `words`; a longer code hides the shorter one inside it."""
+        longest = max((len(key) for key in self.by_words), default=0)
+        start = 0
+        while start < len(words):
+            for length in range(longest, 0, -1):
+                place = self.by_words.get(words[start : start + length])
+                if place is not None and start + length <= len(words):
+                    yield place
+                    start += length - 1
+                    break
+            start += 1
+
+
+def _words(text: str) -> Words:
+    return tuple(re.findall(r"[A-Z0-9]+", text.upper()))

@@ -1,0 +1,111 @@
+"""Questions to the books. Every figure is rebuilt from the ledger."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, case, func, literal, select
+from sqlalchemy.orm import aliased
+
+from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductState
+from db.models.places import StorageBin, StorageLocation
+from db.models.stock import Count, StockBatch, StockMovement
+from db.models.vocabulary import CountStatus
+
+
+@dataclass(frozen=True, slots=True)
+class StockRow:
+    """Plants of one product, state, size and pot at one place.
+
+    `low` and `high` bound the last counts, carried on by the movements since; None where nothing was
+    counted. `counted_at` is the oldest of those counts: the figure is no fresher than that.
+    """
+
+    place: str
+    product: str
+    sku: str
+    state: str
+    size: str | None
+    packaging: str | None
+    plants: int
+    low: int | None
+    high: int | None
+    counted_at: dt.datetime | None
+
+
+def stock(
+    connection: Connection, as_of: dt.datetime | None = None, place: str | None = None
+) -> list[StockRow]:
+    """The stock at a moment (default: all that is booked), by place and lot; lots at zero are left out.
+
+    `place` keeps the places whose code is it or begins with it: `N01` for a bay, `N01-NORTE` for a bed.
+    """
+    lots = _lots(as_of).subquery()
+    grouped = (
+        select(
+            StorageLocation.code,
+            Product.common_name,
+            Product.sku,
+            ProductState.code,
+            ProductSize.code,
+            PackagingCatalog.sku,
+            func.sum(lots.c.plants),
+            # A lot that was never counted leaves the sum without bounds.
+            case((func.bool_and(lots.c.low.is_not(None)), func.sum(lots.c.low))),
+            case((func.bool_and(lots.c.high.is_not(None)), func.sum(lots.c.high))),
+            func.min(lots.c.counted_at),
+        )
+        .select_from(lots)
+        .join(StockBatch, StockBatch.id == lots.c.batch_id)
+        .join(StorageBin, StorageBin.id == StockBatch.current_storage_bin_id)
+        .join(StorageLocation, StorageLocation.id == StorageBin.storage_location_id)
+        .join(Product, Product.id == StockBatch.product_id)
+        .join(ProductState, ProductState.id == StockBatch.product_state_id)
+        .outerjoin(ProductSize, ProductSize.id == StockBatch.product_size_id)
+        .outerjoin(PackagingCatalog, PackagingCatalog.id == StockBatch.packaging_catalog_id)
+        .group_by(
+            StorageLocation.code,
+            Product.common_name,
+            Product.sku,
+            ProductState.code,
+            ProductSize.code,
+            PackagingCatalog.sku,
+        )
+        .having(func.sum(lots.c.plants) != 0)
+        .order_by(StorageLocation.code, Product.sku, PackagingCatalog.sku)
+    )
+    if place is not None:
+        code = place.upper()
+        inside = StorageLocation.code.startswith(f"{code}-", autoescape=True)
+        grouped = grouped.where((StorageLocation.code == code) | inside)
+    return [StockRow(*row) for row in connection.execute(grouped)]
+
+
+def _lots(as_of: dt.datetime | None) -> Select[Any]:
+    """Per batch: the plants booked until then, and the bounds of its last count, moved along."""
+    until = literal(True) if as_of is None else StockMovement.occurred_at <= as_of
+    booked = (
+        select(StockMovement.batch_id, func.sum(StockMovement.quantity).label("plants"))
+        .where(until)
+        .group_by(StockMovement.batch_id)
+        .subquery()
+    )
+    counts = aliased(Count)
+    counted_until = literal(True) if as_of is None else counts.counted_at <= as_of
+    last = (
+        select(counts.batch_id, counts.counted_at, counts.quantity, counts.low, counts.high)
+        .where(counts.status == CountStatus.ACCEPTED.value, counted_until)
+        .distinct(counts.batch_id)
+        .order_by(counts.batch_id, counts.counted_at.desc(), counts.id.desc())
+        .subquery()
+    )
+    since = booked.c.plants - last.c.quantity
+    return select(
+        booked.c.batch_id,
+        booked.c.plants,
+        func.greatest(0, last.c.low + since).label("low"),
+        (last.c.high + since).label("high"),
+        last.c.counted_at,
+    ).outerjoin(last, and_(last.c.batch_id == booked.c.batch_id))

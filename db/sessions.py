@@ -1,0 +1,223 @@
+"""The rows of one photo's session: what was seen, container by container and plant by plant."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from db.copy import copy_columns
+from db.models.photos import (
+    Classification,
+    Detection,
+    Estimation,
+    Image,
+    PhotoSession,
+    SessionContainer,
+)
+from db.models.vocabulary import BinCategory, ImageStatus, SessionStatus
+from db.stock import Lot, Tally
+from pipeline.types import ContainerKind, PhotoResult
+
+CATEGORY_OF_KIND = {
+    ContainerKind.SEGMENT: BinCategory.SEGMENT,
+    ContainerKind.BOX: BinCategory.BOX,
+    ContainerKind.PLUG_TRAY: BinCategory.PLUG,
+    ContainerKind.SEEDLING_TRAY: BinCategory.SEEDLING_TRAY,
+    ContainerKind.LOOSE: BinCategory.SEGMENT,  # they stand on the ground
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where the files of a photo are, as keys under the photo folder, and when it was taken."""
+
+    original_key: str
+    overlay_key: str | None
+    captured_at: dt.datetime | None
+
+
+def save_image(connection: Connection, image_id: uuid.UUID, result: PhotoResult, stored: Stored) -> None:
+    """What decoding told about the file."""
+    info, gps = result.info, result.info.gps
+    local = info.taken_at.replace(tzinfo=None) if info.taken_at else None
+    connection.execute(
+        update(Image)
+        .where(Image.id == image_id)
+        .values(
+            storage_key=stored.original_key,
+            content_type=f"image/{info.format.lower()}",
+            width_px=info.width,
+            height_px=info.height,
+            captured_at=stored.captured_at,
+            captured_at_local=local,
+            camera=storable(info.camera) if info.camera else None,
+            lat=gps.latitude if gps else None,
+            lon=gps.longitude if gps else None,
+            altitude=gps.altitude if gps else None,
+            h_error=gps.error if gps else None,
+            status=ImageStatus.READY.value,
+            error_details=None,
+            processing_status_updated_at=func.now(),
+        )
+    )
+
+
+def save_totals(
+    connection: Connection,
+    session_id: int,
+    result: PhotoResult,
+    place_id: int | None,
+    outcome: tuple[SessionStatus, str | None],
+) -> None:
+    """The session's own row: where, how many, how sure, and the key of its picture."""
+    status, overlay_key = outcome
+    scores = result.detections.scores
+    by_kind: dict[str, int] = {}
+    for count in result.counts:
+        by_kind[count.container.kind] = by_kind.get(count.container.kind, 0) + count.total
+    connection.execute(
+        update(PhotoSession)
+        .where(PhotoSession.id == session_id)
+        .values(
+            storage_location_id=place_id,
+            status=status.value,
+            total_detected=result.seen,
+            total_estimated=result.hidden,
+            total_empty_containers=result.empty_containers,
+            low=result.low,
+            high=result.high,
+            avg_confidence=round(float(scores.mean()), 4) if len(scores) else None,
+            category_counts=by_kind,
+            warnings=[storable(sentence) for sentence in result.warnings],
+            error_message=None,
+            seconds=result.seconds,
+            overlay_key=overlay_key,
+            finished_at=func.now(),
+        )
+    )
+
+
+def save_containers(connection: Connection, session_id: int, result: PhotoResult) -> None:
+    """One row per container, in the order of `result.counts`."""
+    if not result.counts:
+        return
+    rows = [
+        {
+            "session_id": session_id,
+            "ordinal": ordinal,
+            "kind": count.container.kind.value,
+            "polygon": np.round(count.container.polygon, 1).tolist(),
+            "score": min(1.0, count.container.score),
+            "seen": count.seen,
+            "hidden": count.hidden,
+            "low": count.low,
+            "high": count.high,
+            "is_empty": count.empty,
+            "mean_score": count.mean_score,
+        }
+        for ordinal, count in enumerate(result.counts)
+    ]
+    connection.execute(insert(SessionContainer), rows)
+
+
+def classify(connection: Connection, lot: Lot, model: str) -> int:
+    """Get or create the classification that the place's configuration implies."""
+    table = Classification
+    key = {
+        "product_id": lot.product_id,
+        "product_size_id": lot.size_id,
+        "packaging_catalog_id": lot.packaging_id,
+        "model_version": model,
+    }
+    connection.execute(insert(table).values(key).on_conflict_do_nothing())
+    wanted = (getattr(table, name).is_not_distinct_from(value) for name, value in key.items())
+    return connection.execute(select(table.id).where(*wanted)).scalar_one()
+
+
+def copy_detections(
+    connection: Connection, session_id: int, result: PhotoResult, common: tuple[int | None, dt.datetime]
+) -> None:
+    """One row per plant seen. `common` is the classification and the time of saving."""
+    containers = np.array(_container_ids(connection, session_id), np.int64)
+    boxes = result.detections.boxes
+    if not len(boxes):
+        return
+    middles, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    columns = {
+        "session_id": session_id,
+        "session_container_id": containers[result.owner],
+        "center_x_px": middles[:, 0].astype(np.float32),
+        "center_y_px": middles[:, 1].astype(np.float32),
+        "width_px": sides[:, 0].astype(np.float32),
+        "height_px": sides[:, 1].astype(np.float32),
+        "score": result.detections.scores,
+        **_common(*common),
+    }
+    copy_columns(connection, Detection.__tablename__, columns, len(boxes))
+
+
+def copy_estimations(
+    connection: Connection, session_id: int, result: PhotoResult, common: tuple[int | None, dt.datetime]
+) -> None:
+    """One row per band of each container, with the figures that it was worked out from."""
+    containers = _container_ids(connection, session_id)
+    rows = [
+        (container, estimate)
+        for container, count in zip(containers, result.counts, strict=True)
+        for estimate in count.estimates
+    ]
+    if not rows:
+        return
+    estimates = [estimate for _, estimate in rows]
+    reals = ("y_start", "y_end", "residual_px", "suppressed_px", "cell_px", "plants")
+    columns = {
+        "session_id": session_id,
+        "session_container_id": np.array([container for container, _ in rows], np.int64),
+        "method": estimates[0].method,
+        "version": estimates[0].version,
+        "band_number": np.array([estimate.band for estimate in estimates], np.int16),
+        **{name: np.array([getattr(e, name) for e in estimates], np.float32) for name in reals},
+        **_common(*common),
+    }
+    copy_columns(connection, Estimation.__tablename__, columns, len(rows))
+
+
+def _common(classification: int | None, now: dt.datetime) -> dict[str, int | dt.datetime]:
+    if classification is None:
+        return {"created_at": now}
+    return {"created_at": now, "classification_id": np.array(classification, np.int32)}
+
+
+def _container_ids(connection: Connection, session_id: int) -> list[int]:
+    """In the order of the result's containers."""
+    table = SessionContainer
+    ids = select(table.id).where(table.session_id == session_id).order_by(table.ordinal)
+    return list(connection.scalars(ids))
+
+
+def tallies(connection: Connection, session_id: int) -> dict[str, Tally]:
+    """Plants per category of bin, with bounds."""
+    table = SessionContainer
+    rows = connection.execute(
+        select(table.kind, table.seen, table.hidden, table.low, table.high).where(
+            table.session_id == session_id
+        )
+    )
+    found: dict[str, Tally] = {}
+    for row in rows:
+        category = CATEGORY_OF_KIND[ContainerKind(row.kind)].value
+        so_far = found.get(category, Tally(0, 0, 0))
+        found[category] = Tally(
+            so_far.quantity + row.seen + row.hidden, so_far.low + row.low, so_far.high + row.high
+        )
+    return found
+
+
+def storable(text: str) -> str:
+    """PostgreSQL takes no NUL and no half of a surrogate pair; a file name may have both kinds of trouble."""
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,52 @@
+"""The one table that turns an error into an exit code. The codes are public: scripts and cron rely on them."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from db import errors as db
+from pipeline import errors as pipeline
+
+
+class ExitCode(IntEnum):
+    """What a finished command tells its caller; docs/exit-codes.md says the same."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2  # an argument that cannot be used: a path, a place code, an option
+    CONFIG = 3  # a setting, or something the machine lacks
+    DATABASE = 4
+    STORAGE = 5
+    MODEL = 6
+    CRASH = 7  # a worker process died; the rest is saved
+    PARTIAL = 8  # some photos failed; the rest is saved
+    MISMATCH = 9  # a check found differences
+    BUSY = 75  # another run is going on; try again later
+    INTERRUPTED = 130  # run again to finish the rest
+
+
+class SettingsError(Exception):
+    """A setting is unknown, contradicts another, or cannot be used on this machine."""
+
+
+EXIT_CODES: dict[type[BaseException], ExitCode] = {
+    SettingsError: ExitCode.CONFIG,
+    ImportError: ExitCode.CONFIG,
+    pipeline.NoPhotos: ExitCode.USAGE,
+    pipeline.PhotoError: ExitCode.PARTIAL,
+    pipeline.StorageError: ExitCode.STORAGE,
+    pipeline.ModelError: ExitCode.MODEL,
+    pipeline.WorkerCrash: ExitCode.CRASH,
+    db.NotFound: ExitCode.USAGE,
+    db.SeedError: ExitCode.MISMATCH,
+    db.Busy: ExitCode.BUSY,
+    db.DatabaseError: ExitCode.DATABASE,
+}
+
+
+def exit_code(error: BaseException) -> ExitCode | None:
+    """The code of the most specific known class; None for an error nobody foresaw."""
+    for kind in type(error).__mro__:
+        if kind in EXIT_CODES:
+            return EXIT_CODES[kind]
+    return None

@@ -1,0 +1,45 @@
+"""Logs go to stderr; stdout is for results."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+
+def configure(verbose: int, as_json: bool) -> None:
+    """`verbose` 0 shows what went wrong, 1 what happens, 2 everything."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if as_json else _PlainFormatter())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG))
+    if verbose < 2:
+        for chatty in ("PIL", "alembic", "botocore", "sahi", "sqlalchemy"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class _PlainFormatter(logging.Formatter):
+    """Like a command's own messages: `demeter: warning: …`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.levelno < logging.WARNING:
+            return text
+        return f"{record.levelname.lower()}: {text}"
+
+
+class _JsonFormatter(logging.Formatter):
+    """One object a line, for machines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)

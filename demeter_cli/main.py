@@ -1,0 +1,95 @@
+"""The `demeter` command."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from demeter_cli.commands import count, database, process, report, seed
+
+log = logging.getLogger("demeter")
+
+
+class DemeterGroup(TyperGroup):
+    """Turns a known error into one line on stderr and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            log.error("interrupted; run the same command again to finish the rest")
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # The reader (head, less) has seen enough. Python would complain again when it closes stdout.
+            sys.stdout = None  # type: ignore[assignment]
+            raise typer.Exit(0) from None
+        except (typer.Exit, typer.Abort):
+            raise
+        except tuple(_known_errors()) as error:
+            from demeter_cli.errors import exit_code
+
+            log.error("%s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+            raise typer.Exit(int(exit_code(error) or 1)) from None
+
+
+def _known_errors() -> list[type[BaseException]]:
+    from demeter_cli.errors import EXIT_CODES
+
+    return list(EXIT_CODES)
+
+
+app = typer.Typer(
+    name="demeter",
+    cls=DemeterGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("count")(count.count)
+app.command("process")(process.process)
+app.add_typer(report.app, name="report")
+app.command("seed")(seed.seed)
+app.add_typer(database.app, name="db")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"demeter {version('demeter')}")
+        raise typer.Exit
+
+
+@app.callback()
+def demeter(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file (default: demeter.toml here, or in ~/.config/demeter).")
+    ] = None,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for everything.")] = 0,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Count the plants in greenhouse photos and keep the nursery's stock ledger."""
+    from demeter_cli import logs
+
+    # cron, systemd and docker stop programs with SIGTERM; both signals end a run in the same way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logs.configure(verbose, log_json)
+    ctx.obj = config
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Rows to a table, CSV or JSON. The only place that knows rich."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+Row = Mapping[str, Any]
+
+STATUS_STYLES = {
+    "completed": "green",
+    "warning": "yellow",
+    "needs_location": "yellow",
+    "needs_config": "yellow",
+    "needs_calibration": "yellow",
+    "failed": "bold red",
+}
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def print_json(value: Any) -> None:
+    """Indented, UTF-8, dates in ISO 8601. Names with bytes that are not UTF-8 come as escapes."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=_plain)
+    _write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+
+
+def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
+    """Plain UTF-8 with a header. Cells that a spreadsheet would run as a formula are quoted with '."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row.get(column)) for column in columns])
+    _write(buffer.getvalue().encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = str(_plain(value)) if isinstance(value, dt.datetime | dt.date | Decimal) else str(value)
+    return f"'{text}" if isinstance(value, str) and text[:1] in tuple("=+-@\t\r") else text
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dt.datetime | dt.date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def print_table(rows: Sequence[Row], columns: Mapping[str, str], *, title: str = "", total: Row | None = None) -> None:
+    """`columns` maps keys to headings. Numbers stand right; `total` is set off at the foot.
+
+    On a narrow terminal long texts wrap, numbers never do.
+    """
+    table = Table(title=title or None, title_justify="left", title_style="bold", show_footer=total is not None)
+    table.box = None
+    table.padding = (0, 1)
+    for key, heading in columns.items():
+        numeric = any(isinstance(row.get(key), int | float | Decimal) for row in rows)
+        footer = _shown(key, total.get(key)) if total is not None else ""
+        table.add_column(
+            heading,
+            footer=footer,
+            justify="right" if numeric else "left",
+            no_wrap=numeric,
+            overflow="fold",
+            header_style="bold",
+            footer_style="bold",
+        )
+    for row in rows:
+        table.add_row(*(_shown(key, row.get(key)) for key in columns))
+    Console(highlight=False, emoji=False, soft_wrap=False).print(table)
+
+
+def _shown(key: str, value: Any) -> Text:
+    match value:
+        case None:
+            return Text("")
+        case float():
+            return Text(f"{value:.1f}")
+        case dt.datetime():
+            return Text(f"{value:%Y-%m-%d %H:%M}")
+        case _:
+            return Text(str(value), style=STATUS_STYLES.get(str(value), "") if key == "status" else "")
+
+
+def say(message: str) -> None:
+    """A line of results for people."""
+    Console(highlight=False, emoji=False, markup=False).print(message, soft_wrap=True)
+
+
+def tell(message: str) -> None:
+    """A line on stderr about what is going on; results are not meant."""
+    Console(stderr=True, highlight=False, emoji=False, markup=False).print(message, soft_wrap=True)
+
+
+class Advance(Protocol):
+    """Called after each photo with the plants found in it."""
+
+    def __call__(self, plants: int) -> None: ...
+
+
+@contextmanager
+def photo_progress(total: int) -> Iterator[Advance]:
+    """Photos, rate and time left on a terminal; nothing under cron. It disappears when done."""
+    console = Console(stderr=True)
+    plants = 0
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("photos"),
+        TextColumn("{task.fields[plants]} plants"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("Counting", total=total, plants=0)
+
+        def advance(found: int) -> None:
+            nonlocal plants
+            plants += found
+            progress.update(task, advance=1, plants=plants)
+
+        yield advance

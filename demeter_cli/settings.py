@@ -1,0 +1,187 @@
+"""Settings: flag, then DEMETER_* variable, then demeter.toml, then default. Read once, here only."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from demeter_cli.errors import SettingsError
+from pipeline.config import ModelChoice, PipelineConfig
+
+PREFIX = "DEMETER_"
+FILE_NAME = "demeter.toml"
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(BaseSettings):
+    """Every setting with its default; configs/demeter.toml explains each."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    toml_file: ClassVar[Path | None] = None
+
+    database_url: SecretStr | None = None
+    data_dir: Path = Field(default_factory=lambda: default_data_dir())
+    user: str = "system@demeter.local"
+    timezone: str = "America/Argentina/Mendoza"
+
+    detector: Path | None = None
+    segmenter: Path | None = None
+    runtime: str = "auto"
+    min_score: Annotated[float, Field(gt=0, lt=1)] | None = None
+    device: str = "CPU"
+
+    tile: Annotated[int, Field(ge=64, le=4096)] = 512
+    overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
+    max_iou: Share = 0.5
+    max_cut_overlap: Share = 0.5
+    max_megapixels: Annotated[float, Field(gt=0)] = 120.0
+    min_side: Annotated[int, Field(ge=1)] = 64
+
+    workers: Annotated[int, Field(ge=0)] | None = None
+    threads: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("data_dir", "detector", "segmenter")
+    @classmethod
+    def _expand(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is not a time zone like America/Argentina/Mendoza") from error
+        return name
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=cls.toml_file)
+
+    @property
+    def overlay_dir(self) -> Path:
+        return self.data_dir / "photos" / "processed"
+
+    @property
+    def photo_dir(self) -> Path:
+        return self.data_dir / "photos"
+
+    def pipeline(self, workers: int | None = None, overlay_dir: Path | None = None) -> PipelineConfig:
+        """What the pipeline needs of all this. `workers` is the flag, which wins."""
+        chosen = workers if workers is not None else self.workers
+        return PipelineConfig(
+            detector=ModelChoice(self.detector or shipped("configs/models/plant.json"), self.runtime, self.min_score),
+            segmenter=ModelChoice(self.segmenter or shipped("configs/models/containers.json")),
+            tile=self.tile,
+            overlap=self.overlap,
+            max_iou=self.max_iou,
+            max_cut_overlap=self.max_cut_overlap,
+            max_megapixels=self.max_megapixels,
+            min_side=self.min_side,
+            workers=chosen if chosen is not None else min(2, os.cpu_count() or 1),
+            threads=self.threads,
+            device=self.device,
+            cache_dir=cache_dir(),
+            overlay_dir=overlay_dir,
+        )
+
+
+def load_settings(config: Path | None = None) -> Settings:
+    """Raises SettingsError that names every problem at once."""
+    path = find_config(config)
+    located = type("Settings", (Settings,), {"toml_file": path, "__module__": __name__})
+    problems = list(_unknown_names(path))
+    try:
+        settings: Settings = located()
+    except ValidationError as error:
+        problems += [_sentence(item) for item in error.errors() if item["type"] != "extra_forbidden"]
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return settings
+
+
+def find_config(explicit: Path | None) -> Path | None:
+    """`--config`, `$DEMETER_CONFIG`, the working folder, then XDG; None if there is none."""
+    named = explicit or (Path(os.environ[PREFIX + "CONFIG"]) if os.environ.get(PREFIX + "CONFIG") else None)
+    if named is not None:
+        if not named.is_file():
+            raise SettingsError(f"the settings file {named} does not exist")
+        return named
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+    for folder in (Path.cwd(), home / "demeter"):
+        if (folder / FILE_NAME).is_file():
+            return folder / FILE_NAME
+    return None
+
+
+def _unknown_names(path: Path | None) -> list[str]:
+    """Misspelt keys would otherwise leave a default in force without a word."""
+    problems = []
+    for name in sorted(os.environ):
+        key = name.removeprefix(PREFIX).lower()
+        if name.startswith(PREFIX) and key != "config" and key not in Settings.model_fields:
+            problems.append(f"the variable {name} is no setting{_nearest(key, PREFIX)}")
+    if path is not None:
+        try:
+            keys = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"{path} cannot be read: {error}") from error
+        unknown = [key for key in keys if key not in Settings.model_fields]
+        problems += [f"{path}: {key!r} is no setting{_nearest(key)}" for key in unknown]
+    return problems
+
+
+def _nearest(key: str, prefix: str = "") -> str:
+    near = difflib.get_close_matches(key.lower(), list(Settings.model_fields), n=1)
+    if not near:
+        return ""
+    return f"; did you mean {prefix + near[0].upper() if prefix else near[0]}?"
+
+
+def _sentence(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"])
+    return f"the setting {name} cannot be {item['input']!r}: {item['msg'][:1].lower()}{item['msg'][1:]}"
+
+
+def default_data_dir() -> Path:
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/demeter")  # The embedded server runs as a user who cannot enter /root.
+    return _xdg("XDG_DATA_HOME", "~/.local/share")
+
+
+def cache_dir() -> Path:
+    """Compiled networks; may be deleted at any time."""
+    return _xdg("XDG_CACHE_HOME", "~/.cache")
+
+
+def _xdg(variable: str, otherwise: str) -> Path:
+    try:
+        return Path(os.environ.get(variable) or otherwise).expanduser() / "demeter"
+    except RuntimeError:  # No HOME, and the user has none in the system's list either.
+        return Path("/var/tmp") / f"demeter-{os.getuid()}"  # noqa: S108  a last resort that survives a reboot
+
+
+def shipped(relative: str) -> Path:
+    """A file that comes with the program: beside the code when installed, else in the checkout."""
+    here = Path(__file__).parent
+    installed = here / "shipped" / relative
+    return installed if installed.exists() else here.parent / relative
