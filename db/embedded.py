@@ -1,0 +1,318 @@
+"""Our own PostgreSQL server, for people who have none.
+
+It listens on a socket only. Commands which run at the same time share it; the first one in starts it and
+the last one out stops it. Three files beside the cluster carry `flock` locks, which the kernel drops when a
+process ends, however it ends:
+
+    postgres.lock    held while a command decides: make the cluster, start, stop
+    postgres.users   held shared by each command that uses the server; the last one out gets it alone
+    postgres.alive   inherited by the server and all its processes; free only when none of them is left
+
+So nothing here trusts a process id that was written into a file: after a crash or a restart of a container,
+that number may belong to somebody else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sqlalchemy import URL
+
+from db.embedded_cluster import (
+    DATABASE,
+    PORT,
+    ROLE,
+    Site,
+    has_cluster,
+    last_lines,
+    make_cluster,
+    make_socket_folder,
+    prepare,
+)
+from db.embedded_host import SERVER_ENVIRONMENT, runnable_binaries, server_account
+from db.errors import EmbeddedServerError
+
+log = logging.getLogger(__name__)
+
+Notify = Callable[[str], None]
+
+_PAUSE = 0.02  # seconds between two looks
+_FIRST_WORD = 2.0  # seconds until a person is told what we wait for
+_NEXT_WORD = 30.0
+_LARGEST_LOG = 1_000_000  # bytes; a larger one is set aside at the next start, and replaces the one before
+
+# For a small machine that has other work to do. Given at each start, so they cannot go stale in a file.
+_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "50",
+    "shared_buffers": "128MB",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_destination": "stderr",
+    "logging_collector": "off",
+    "log_checkpoints": "off",
+    "cluster_name": "demeter",
+}
+_UNSAFE_BUT_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedServer:
+    """A server that takes connections. `created` tells that its cluster was made just now, and is empty."""
+
+    url: str  # for SQLAlchemy: postgresql+psycopg://…
+    created: bool
+    data_dir: Path
+
+
+@contextmanager
+def embedded_server(
+    data_dir: Path, *, fsync: bool = True, notify: Notify = log.warning
+) -> Iterator[EmbeddedServer]:
+    """Use the server of `data_dir`, started if need be; the last one out stops it.
+
+    May be entered by many processes and threads at once. A child made by `os.fork` inside the block has no
+    share of its own: when its parent leaves, the server may stop. Recovery after a power cut may take as long
+    as it needs; `notify` then gets a sentence for the user now and again.
+
+    Raises EmbeddedServerError when the server cannot be started.
+    """
+    with _sentences(data_dir):
+        site = Site(data_dir.absolute().resolve(), server_account())
+        prepare(site)
+    with _counted_in(site, notify):
+        with _sentences(data_dir), _deciding(site, notify):
+            created = _ensure_ready(site, fsync=fsync, notify=notify)
+        yield EmbeddedServer(_url(site), created, site.data_dir)
+
+
+@contextmanager
+def _counted_in(site: Site, notify: Notify) -> Iterator[None]:
+    process = os.getpid()
+    with _sentences(site.data_dir):
+        users = _open_lock(site, "users")
+    try:
+        with _deciding(site, notify):  # without it, this would wait for one that stops, and not say so
+            fcntl.flock(users, fcntl.LOCK_SH)
+        yield
+    finally:
+        if os.getpid() == process:  # a forked child that unwinds must not stop its parent's server
+            with _deciding(site, notify):
+                if _lock(users):
+                    _stop(site, notify)
+        os.close(users)
+
+
+def _ensure_ready(site: Site, *, fsync: bool, notify: Notify) -> bool:
+    """Return once the server takes connections; true if its cluster was made just now."""
+    created = launched = False
+    word = (
+        f"PostgreSQL is still starting in {site.cluster}. After an unclean stop it first recovers, "
+        "which can take minutes; please let it."
+    )
+    for _ in _patiently(notify, word):
+        if _is_ready(site):
+            break
+        with _alone(site) as alive:
+            if alive is None:  # it starts or recovers, or the last of a killed server is still going away
+                continue
+            if launched:
+                raise EmbeddedServerError(
+                    f"PostgreSQL could not start in {site.cluster}: {_end_of_log(site)} "
+                    f"(its log is {site.log})."
+                )
+            programs = runnable_binaries(site.account, site.data_dir)
+            if not has_cluster(site):
+                make_cluster(site, programs, keep=alive, fsync=fsync)
+                created = True
+            make_socket_folder(site)
+            _forget_dead_server(site)
+            _launch(site, programs, alive, fsync=fsync)
+            launched = True
+    return created
+
+
+def _launch(site: Site, programs: Path, alive: int, *, fsync: bool) -> None:
+    settings = _SETTINGS if fsync else _SETTINGS | _UNSAFE_BUT_QUICK
+    quoted = str(site.socket_folder).replace('"', '""')
+    settings = settings | {"unix_socket_directories": f'"{quoted}"'}
+    flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
+    with _open_log(site) as output:
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", site.cluster, "-p", str(PORT), *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=SERVER_ENVIRONMENT,
+            pass_fds=[alive],
+            start_new_session=True,  # Ctrl-C is for the command, not for the server that others may be using
+            umask=0o077,
+            user=site.account.user,
+            group=site.account.group,
+            extra_groups=site.account.extra_groups,
+        )
+    # Others may stop it long before this process ends; it must not stay behind as a zombie.
+    threading.Thread(target=server.wait, name="reap postgres", daemon=True).start()
+
+
+def _stop(site: Site, notify: Notify) -> None:
+    # A server that still recovers is left to it: else a person who loses patience would never see the end.
+    server = _listening_process(site) if _is_ready(site) else None
+    if not server:  # or it runs in another container, where its number means nothing to us
+        return
+    os.kill(server, signal.SIGINT)  # "fast": refuse newcomers, end sessions, write everything out
+    for _ in _patiently(notify, f"PostgreSQL is still writing its data in {site.cluster} before it stops."):
+        with _alone(site) as alive:
+            if alive is not None:
+                break
+    if site.socket_folder != site.cluster:
+        with suppress(OSError):
+            site.socket_folder.rmdir()
+
+
+def _is_ready(site: Site) -> bool:
+    """Whether the server takes connections. What a killed one left says "ready" for ever, so ask both."""
+    lines = _postmaster_file(site)
+    return bool(lines) and lines[-1].strip() == "ready" and _listening_process(site) is not None
+
+
+def _postmaster_file(site: Site) -> list[str]:
+    # pid, folder, start time, port, socket folder, address, shared memory, state
+    with suppress(FileNotFoundError):
+        return (site.cluster / "postmaster.pid").read_text(errors="replace").splitlines()
+    return []
+
+
+def _listening_process(site: Site) -> int | None:
+    """Who listens on our socket: a process id, 0 if it is in another container, None if nobody does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        try:
+            caller.connect(os.fsencode(site.socket))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+        if sys.platform == "linux":
+            credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            return int(struct.unpack("3i", credentials)[0])
+    lines = _postmaster_file(site)
+    return int(lines[0]) if lines else None
+
+
+def _forget_dead_server(site: Site) -> None:
+    """Remove what a killed server left, once all its processes are known to be gone.
+
+    PostgreSQL would refuse to start if some other process of the same user has its old number by now.
+    """
+    lines = _postmaster_file(site)
+    if len(lines) > 4 and lines[4] and _somebody_answers(Path(lines[4], f".s.PGSQL.{lines[3]}")):
+        return  # started by hand, with another socket: PostgreSQL itself will refuse, and say so
+    (site.cluster / "postmaster.pid").unlink(missing_ok=True)
+    site.socket.with_name(site.socket.name + ".lock").unlink(missing_ok=True)
+
+
+def _somebody_answers(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        return caller.connect_ex(os.fsencode(address)) == 0
+
+
+@contextmanager
+def _deciding(site: Site, notify: Notify) -> Iterator[None]:
+    """Hold the lock under which the server is started and stopped."""
+    word = f"Another Demeter command is starting or stopping PostgreSQL in {site.cluster}; waiting for it."
+    descriptor = _open_lock(site, "lock")
+    try:
+        for _ in _patiently(notify, word):
+            if _lock(descriptor):
+                break
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _alone(site: Site) -> Iterator[int | None]:
+    """The lock that every server holds, for us to hand to a new one; None while a part of one lives."""
+    descriptor = _open_lock(site, "alive")
+    try:
+        yield descriptor if _lock(descriptor) else None
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(site: Site, name: str) -> int:
+    path = site.data_dir / f"postgres.{name}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether this file is ours alone now. A shared lock that we had on it is lost when it is not."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _patiently(notify: Notify, word: str) -> Iterator[None]:
+    """Yield again and again, with a pause between, for as long as it takes; tell the user after a while."""
+    next_word = time.monotonic() + _FIRST_WORD
+    while True:
+        yield
+        time.sleep(_PAUSE)
+        if time.monotonic() >= next_word:
+            notify(word)
+            next_word = time.monotonic() + _NEXT_WORD
+
+
+@contextmanager
+def _sentences(data_dir: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a sentence for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise EmbeddedServerError(
+            f"The database in {data_dir} cannot be used: {error.strerror or error} "
+            f"({error.filename or data_dir}); make room or give access there, or set DEMETER_DATA_DIR to "
+            "another folder."
+        ) from error
+
+
+def _url(site: Site) -> str:
+    # The port is named although it is the usual one: libpq would take another from PGPORT.
+    where = {"host": str(site.socket_folder), "port": str(PORT)}
+    url = URL.create("postgresql+psycopg", username=ROLE, database=DATABASE, query=where)
+    return url.render_as_string(hide_password=False)
+
+
+def _open_log(site: Site) -> BinaryIO:
+    site.log.parent.mkdir(exist_ok=True)
+    if site.log.exists() and site.log.stat().st_size > _LARGEST_LOG:
+        site.log.replace(site.log.with_suffix(".log.1"))
+    return open(site.log, "ab", opener=_private)
+
+
+def _private(path: str, flags: int) -> int:
+    # Its lines quote statements, and root's data folder is open to all.
+    return os.open(path, flags, 0o600)
+
+
+def _end_of_log(site: Site) -> str:
+    with site.log.open("rb") as file:
+        file.seek(max(0, site.log.stat().st_size - 4096))
+        return last_lines(file.read().decode(errors="replace"))
