@@ -51,7 +51,7 @@ class ProductFamily(Base):
     )
 
     id: Mapped[Id]
-    category_id: Mapped[int] = mapped_column(ForeignKey(ProductCategory.id))
+    category_id: Mapped[int] = mapped_column(ForeignKey(ProductCategory.id, ondelete="RESTRICT"))
     name: Mapped[str]
     scientific_name: Mapped[str | None]
     description: Mapped[str | None]
@@ -64,7 +64,7 @@ class Product(Base):
     __table_args__ = (matches("sku", "[A-Z0-9-]{6,20}"), natural_key("sku"))
 
     id: Mapped[Id]
-    family_id: Mapped[int] = mapped_column(ForeignKey(ProductFamily.id), index=True)
+    family_id: Mapped[int] = mapped_column(ForeignKey(ProductFamily.id, ondelete="RESTRICT"), index=True)
     sku: Mapped[str] = mapped_column(unique=True)
     common_name: Mapped[str]
     scientific_name: Mapped[str | None]
@@ -173,9 +173,9 @@ class PackagingCatalog(Base):
     )
 
     id: Mapped[Id]
-    packaging_type_id: Mapped[int] = mapped_column(ForeignKey(PackagingType.id))
-    packaging_material_id: Mapped[int] = mapped_column(ForeignKey(PackagingMaterial.id))
-    packaging_color_id: Mapped[int] = mapped_column(ForeignKey(PackagingColor.id))
+    packaging_type_id: Mapped[int] = mapped_column(ForeignKey(PackagingType.id, ondelete="RESTRICT"))
+    packaging_material_id: Mapped[int] = mapped_column(ForeignKey(PackagingMaterial.id, ondelete="RESTRICT"))
+    packaging_color_id: Mapped[int] = mapped_column(ForeignKey(PackagingColor.id, ondelete="RESTRICT"))
     sku: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     volume_liters: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
@@ -189,7 +189,7 @@ class PackagingCatalog(Base):
 class SeedRow(Base):
     """What a seed file last wrote into a row. If the row reads otherwise today, a person edited it.
 
-    The values rather than a hash of them: so a migration that adds a column does not make every row look edited.
+    It keeps values, not a hash: a migration that adds a column must not make every row look edited.
     """
 
     __tablename__ = "seed_rows"

@@ -150,9 +150,11 @@ class PhotoSession(Base):
 
     id: Mapped[BigId]
     session_id: Mapped[PublicId]
-    image_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(Image.id))
-    run_id: Mapped[int] = mapped_column(ForeignKey(Run.id))
-    storage_location_id: Mapped[int | None] = mapped_column(ForeignKey(StorageLocation.id))
+    image_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(Image.id, ondelete="RESTRICT"))
+    run_id: Mapped[int] = mapped_column(ForeignKey(Run.id, ondelete="RESTRICT"))
+    storage_location_id: Mapped[int | None] = mapped_column(
+        ForeignKey(StorageLocation.id, ondelete="RESTRICT")
+    )
     model: Mapped[str]
     model_sha256: Mapped[str]
     config_hash: Mapped[str]
@@ -173,7 +175,9 @@ class PhotoSession(Base):
     validated_by_user_id: Mapped[int | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
     validation_date: Mapped[dt.datetime | None]
     manual_adjustments: Mapped[dict[str, Any] | None]
-    supersedes_session_id: Mapped[int | None] = mapped_column(ForeignKey("photo_sessions.id"))
+    supersedes_session_id: Mapped[int | None] = mapped_column(
+        ForeignKey("photo_sessions.id", ondelete="RESTRICT")
+    )
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
     started_at: Mapped[dt.datetime | None]
@@ -226,9 +230,11 @@ class Classification(Base):
     )
 
     id: Mapped[Id]
-    product_id: Mapped[int | None] = mapped_column(ForeignKey(Product.id))
-    product_size_id: Mapped[int | None] = mapped_column(ForeignKey(ProductSize.id))
-    packaging_catalog_id: Mapped[int | None] = mapped_column(ForeignKey(PackagingCatalog.id))
+    product_id: Mapped[int | None] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"))
+    product_size_id: Mapped[int | None] = mapped_column(ForeignKey(ProductSize.id, ondelete="RESTRICT"))
+    packaging_catalog_id: Mapped[int | None] = mapped_column(
+        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT")
+    )
     product_conf: Mapped[Share | None]
     product_size_conf: Mapped[Share | None]
     packaging_conf: Mapped[Share | None]
@@ -254,7 +260,7 @@ class Detection(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity())
     session_id: Mapped[int] = mapped_column(ForeignKey(PhotoSession.id, ondelete="CASCADE"))
     session_container_id: Mapped[int] = mapped_column(ForeignKey(SessionContainer.id, ondelete="CASCADE"))
-    classification_id: Mapped[int | None] = mapped_column(ForeignKey(Classification.id))
+    classification_id: Mapped[int | None] = mapped_column(ForeignKey(Classification.id, ondelete="RESTRICT"))
     center_x_px: Mapped[Pixels]
     center_y_px: Mapped[Pixels]
     width_px: Mapped[Pixels]
@@ -288,7 +294,7 @@ class Estimation(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity())
     session_id: Mapped[int] = mapped_column(ForeignKey(PhotoSession.id, ondelete="CASCADE"))
     session_container_id: Mapped[int] = mapped_column(ForeignKey(SessionContainer.id, ondelete="CASCADE"))
-    classification_id: Mapped[int | None] = mapped_column(ForeignKey(Classification.id))
+    classification_id: Mapped[int | None] = mapped_column(ForeignKey(Classification.id, ondelete="RESTRICT"))
     method: Mapped[str]
     version: Mapped[str]
     band_number: Mapped[int] = mapped_column(SmallInteger)

@@ -92,7 +92,7 @@ class StorageArea(Base):
     )
 
     id: Mapped[Id]
-    warehouse_id: Mapped[int] = mapped_column(ForeignKey(Warehouse.id), index=True)
+    warehouse_id: Mapped[int] = mapped_column(ForeignKey(Warehouse.id, ondelete="RESTRICT"), index=True)
     code: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     position: Mapped[str | None]
@@ -117,7 +117,7 @@ class StorageLocation(Base):
     )
 
     id: Mapped[Id]
-    storage_area_id: Mapped[int] = mapped_column(ForeignKey(StorageArea.id), index=True)
+    storage_area_id: Mapped[int] = mapped_column(ForeignKey(StorageArea.id, ondelete="RESTRICT"), index=True)
     code: Mapped[str] = mapped_column(unique=True)
     qr_code: Mapped[str | None] = mapped_column(unique=True)
     name: Mapped[str]
@@ -184,6 +184,7 @@ class StorageBin(Base):
             ["storage_bin_type_id", "category"],
             ["storage_bin_types.id", "storage_bin_types.category"],
             onupdate="CASCADE",
+            ondelete="RESTRICT",
         ),
         check("code", "code ~ '^[A-Z0-9_]+(-[A-Z0-9_]+){3,}$' AND length(code) <= 100"),
         one_of("status", BinStatus),
@@ -191,11 +192,13 @@ class StorageBin(Base):
     )
 
     id: Mapped[Id]
-    storage_location_id: Mapped[int] = mapped_column(ForeignKey(StorageLocation.id))
+    storage_location_id: Mapped[int] = mapped_column(ForeignKey(StorageLocation.id, ondelete="RESTRICT"))
     storage_bin_type_id: Mapped[int]
     category: Mapped[str]
-    product_id: Mapped[int | None] = mapped_column(ForeignKey(Product.id))
-    packaging_catalog_id: Mapped[int | None] = mapped_column(ForeignKey(PackagingCatalog.id))
+    product_id: Mapped[int | None] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"))
+    packaging_catalog_id: Mapped[int | None] = mapped_column(
+        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT")
+    )
     code: Mapped[str] = mapped_column(unique=True)
     label: Mapped[str | None]
     description: Mapped[str | None]
@@ -232,11 +235,13 @@ class StorageLocationConfig(Base):
     )
 
     id: Mapped[Id]
-    storage_location_id: Mapped[int] = mapped_column(ForeignKey(StorageLocation.id))
-    product_id: Mapped[int] = mapped_column(ForeignKey(Product.id))
-    packaging_catalog_id: Mapped[int | None] = mapped_column(ForeignKey(PackagingCatalog.id))
-    product_size_id: Mapped[int | None] = mapped_column(ForeignKey(ProductSize.id))
-    expected_product_state_id: Mapped[int] = mapped_column(ForeignKey(ProductState.id))
+    storage_location_id: Mapped[int] = mapped_column(ForeignKey(StorageLocation.id, ondelete="RESTRICT"))
+    product_id: Mapped[int] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"))
+    packaging_catalog_id: Mapped[int | None] = mapped_column(
+        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT")
+    )
+    product_size_id: Mapped[int | None] = mapped_column(ForeignKey(ProductSize.id, ondelete="RESTRICT"))
+    expected_product_state_id: Mapped[int] = mapped_column(ForeignKey(ProductState.id, ondelete="RESTRICT"))
     area_cm2: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))  # usable, not the whole place
     active: Mapped[Active]
     valid_from: Mapped[Now]
@@ -263,9 +268,11 @@ class DensityParameter(Base):
     )
 
     id: Mapped[Id]
-    storage_bin_type_id: Mapped[int] = mapped_column(ForeignKey(StorageBinType.id))
-    product_id: Mapped[int | None] = mapped_column(ForeignKey(Product.id))
-    packaging_catalog_id: Mapped[int | None] = mapped_column(ForeignKey(PackagingCatalog.id))
+    storage_bin_type_id: Mapped[int] = mapped_column(ForeignKey(StorageBinType.id, ondelete="RESTRICT"))
+    product_id: Mapped[int | None] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"))
+    packaging_catalog_id: Mapped[int | None] = mapped_column(
+        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT")
+    )
     avg_area_per_plant_cm2: Mapped[Decimal] = mapped_column(Numeric(10, 2))
     plants_per_m2: Mapped[Decimal] = mapped_column(Numeric(10, 2))
     overlap_adjustment_factor: Mapped[Decimal] = mapped_column(Numeric(4, 3), server_default=text("1"))

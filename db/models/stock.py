@@ -65,11 +65,13 @@ class StockBatch(Base):
 
     id: Mapped[BigId]
     batch_code: Mapped[str] = mapped_column(unique=True)
-    current_storage_bin_id: Mapped[int] = mapped_column(ForeignKey(StorageBin.id))
-    product_id: Mapped[int] = mapped_column(ForeignKey(Product.id))
-    product_state_id: Mapped[int] = mapped_column(ForeignKey(ProductState.id))
-    product_size_id: Mapped[int | None] = mapped_column(ForeignKey(ProductSize.id))
-    packaging_catalog_id: Mapped[int | None] = mapped_column(ForeignKey(PackagingCatalog.id))
+    current_storage_bin_id: Mapped[int] = mapped_column(ForeignKey(StorageBin.id, ondelete="RESTRICT"))
+    product_id: Mapped[int] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"))
+    product_state_id: Mapped[int] = mapped_column(ForeignKey(ProductState.id, ondelete="RESTRICT"))
+    product_size_id: Mapped[int | None] = mapped_column(ForeignKey(ProductSize.id, ondelete="RESTRICT"))
+    packaging_catalog_id: Mapped[int | None] = mapped_column(
+        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT")
+    )
     has_packaging: Mapped[bool] = mapped_column(
         Boolean, Computed("packaging_catalog_id IS NOT NULL", persisted=True)
     )
@@ -110,9 +112,9 @@ class Count(Base):
     )
 
     id: Mapped[BigId]
-    location_id: Mapped[int] = mapped_column(ForeignKey(StorageLocation.id))
-    batch_id: Mapped[int] = mapped_column(ForeignKey(StockBatch.id))
-    session_id: Mapped[int | None] = mapped_column(ForeignKey(PhotoSession.id))
+    location_id: Mapped[int] = mapped_column(ForeignKey(StorageLocation.id, ondelete="RESTRICT"))
+    batch_id: Mapped[int] = mapped_column(ForeignKey(StockBatch.id, ondelete="RESTRICT"))
+    session_id: Mapped[int | None] = mapped_column(ForeignKey(PhotoSession.id, ondelete="RESTRICT"))
     source: Mapped[str]
     status: Mapped[str] = mapped_column(server_default=CountStatus.PROPOSED.value)
     counted_at: Mapped[dt.datetime]
@@ -120,8 +122,8 @@ class Count(Base):
     quantity: Mapped[int]
     low: Mapped[int | None]
     high: Mapped[int | None]
-    user_id: Mapped[int] = mapped_column(ForeignKey(User.id))
-    decided_by_user_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="RESTRICT"))
+    decided_by_user_id: Mapped[int | None] = mapped_column(ForeignKey(User.id, ondelete="RESTRICT"))
     decided_at: Mapped[dt.datetime | None]
     notes: Mapped[str | None]
 
@@ -169,23 +171,23 @@ class StockMovement(Base):
 
     id: Mapped[BigId]
     movement_id: Mapped[PublicId]
-    batch_id: Mapped[int] = mapped_column(ForeignKey(StockBatch.id))
+    batch_id: Mapped[int] = mapped_column(ForeignKey(StockBatch.id, ondelete="RESTRICT"))
     movement_type: Mapped[str]
-    source_bin_id: Mapped[int | None] = mapped_column(ForeignKey(StorageBin.id))
-    destination_bin_id: Mapped[int | None] = mapped_column(ForeignKey(StorageBin.id))
+    source_bin_id: Mapped[int | None] = mapped_column(ForeignKey(StorageBin.id, ondelete="RESTRICT"))
+    destination_bin_id: Mapped[int | None] = mapped_column(ForeignKey(StorageBin.id, ondelete="RESTRICT"))
     quantity: Mapped[int]  # pots in segments and boxes, plants in trays
     plants_per_pot: Mapped[int] = mapped_column(server_default=text("1"))  # a transfer balances in plants
     is_inbound: Mapped[bool] = mapped_column(Boolean, Computed("quantity > 0", persisted=True))
-    user_id: Mapped[int] = mapped_column(ForeignKey(User.id))
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="RESTRICT"))
     unit_price: Mapped[Money | None]
     total_price: Mapped[Money | None]
     reason_description: Mapped[str | None]
-    session_id: Mapped[int | None] = mapped_column(ForeignKey(PhotoSession.id))
-    count_id: Mapped[int | None] = mapped_column(ForeignKey(Count.id))
+    session_id: Mapped[int | None] = mapped_column(ForeignKey(PhotoSession.id, ondelete="RESTRICT"))
+    count_id: Mapped[int | None] = mapped_column(ForeignKey(Count.id, ondelete="RESTRICT"))
     source_type: Mapped[str]
     transfer_id: Mapped[uuid.UUID | None]
     reverses_movement_id: Mapped[int | None] = mapped_column(
-        BigInteger, ForeignKey("stock_movements.id"), unique=True
+        BigInteger, ForeignKey("stock_movements.id", ondelete="RESTRICT"), unique=True
     )
     idempotency_key: Mapped[str | None] = mapped_column(unique=True)
     occurred_at: Mapped[dt.datetime]

@@ -1,0 +1,108 @@
+"""The one connection a command needs, and a clear sentence when it cannot be had or breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg import Error as DriverError
+from sqlalchemy import URL, Connection, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from db.errors import DatabaseError, DatabaseUnavailable
+
+OLDEST_SERVER = (15, 0)  # unique keys where NULL is a value (NULLS NOT DISTINCT)
+
+_DRIVER = "postgresql+psycopg"
+_DEFAULTS = {"connect_timeout": "10", "application_name": "demeter"}  # an address may say otherwise
+_PATTERN = "postgresql://user:password@host:5432/name"
+_REMEDY = "check that the server is running and that the address, the user and the password are right"
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_REMEDIES = {
+    "53100": "its disk is full; make room and run again",
+    "53200": "it is out of memory; run again when it is less busy",
+    "53300": "it has no connection free; run again when it is less busy",
+    "55P03": "another program holds a lock for too long; run again when it has finished",
+    "40P01": "another program was writing the same rows; run again",
+    "57014": "the statement took too long; run again when the server is less busy",
+}
+
+
+@contextmanager
+def connect(address: str | URL) -> Iterator[Connection]:
+    """A connection in UTC, closed at the end. Raises DatabaseUnavailable, also if it breaks while in use."""
+    url = parse_address(address)
+    engine = create_engine(url, poolclass=NullPool)
+    try:
+        connection = engine.connect()
+    except DBAPIError as error:
+        raise DatabaseUnavailable(
+            f"Cannot connect to {_name(url)} ({_cause(error, url)}): {_REMEDY}."
+        ) from error
+    with guard(), connection:
+        require_version(server_version(connection))
+        connection.exec_driver_sql("SET TIME ZONE 'UTC'")
+        connection.commit()
+        yield connection
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Turn a server that goes away, or is out of something, into DatabaseUnavailable."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        if error.connection_invalidated:
+            message = (
+                "The database went away in the middle of the work; what was saved is kept, so run again."
+            )
+        else:
+            remedy = _REMEDIES.get(_sqlstate(error), f"run again, and if it persists, {_REMEDY}")
+            message = f"The database could not do its work ({_cause(error)}): {remedy}."
+        raise DatabaseUnavailable(message) from error
+
+
+def parse_address(address: str | URL) -> URL:
+    """Read `postgresql://user:password@host:port/name`, also spelt postgres:// or postgresql+psycopg://."""
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError) as error:  # never quoted: it may hold a password
+        raise DatabaseUnavailable(f"The database address cannot be read: write it as {_PATTERN}.") from error
+    if url.drivername not in {"postgres", "postgresql", _DRIVER}:
+        raise DatabaseUnavailable(
+            f"The database address starts with {url.drivername}:// but only PostgreSQL will do: "
+            f"write it as {_PATTERN}."
+        )
+    return url.set(drivername=_DRIVER, query={**_DEFAULTS, **url.query})
+
+
+def server_version(connection: Connection) -> tuple[int, ...]:
+    """(18, 6), say. Known since the connection was opened: asks nothing of the server."""
+    return tuple(int(part) for part in connection.dialect.server_version_info or ())
+
+
+def require_version(version: tuple[int, ...]) -> None:
+    if version < OLDEST_SERVER:
+        found = ".".join(map(str, version))
+        raise DatabaseError(
+            f"The server is PostgreSQL {found} and Demeter needs {OLDEST_SERVER[0]} or newer: "
+            "upgrade it, or unset the database address to use the embedded server."
+        )
+
+
+def _name(url: URL) -> str:
+    host = url.host or url.query.get("host") or "the local socket"
+    return f"database {url.database or url.username or 'postgres'!r} at {host}, port {url.port or 5432}"
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return (error.orig.sqlstate or "") if isinstance(error.orig, DriverError) else ""
+
+
+def _cause(error: DBAPIError, url: URL | None = None) -> str:
+    """The driver's words on one line, without the password should they ever hold it."""
+    words = " ".join(str(error.orig).split())
+    if url is not None and url.password:
+        words = words.replace(str(url.password), "***")
+    return words.rstrip(".")

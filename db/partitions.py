@@ -1,0 +1,115 @@
+"""Daily partitions of the two large tables: made ahead, dropped whole.
+
+There is no default partition. Rows that fell into one would escape the retention, and would make every
+later ATTACH scan and lock it. Instead `demeter db upgrade` and every run of `demeter process` make the next
+days' partitions, so that a night never outlives them. Days are UTC days.
+
+Names follow pg_partman's (`detections_p20261122`), so that it can take over where a server has it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+PARTITIONED = ("detections", "estimations")
+DAYS_AHEAD = 7
+
+_LOCK = 0x0DE3E7E5  # pg_advisory_xact_lock: two programs must not make the same partition
+_BOUNDS = r"FROM \('([^']+)'\) TO \('([^']+)'\)"
+_LIST = text(
+    """
+    SELECT parent.relname, child.relname, bounds[1]::timestamptz, bounds[2]::timestamptz
+    FROM pg_inherits
+    JOIN pg_class AS parent ON parent.oid = inhparent
+    JOIN pg_class AS child ON child.oid = inhrelid
+    CROSS JOIN regexp_match(pg_get_expr(child.relpartbound, child.oid), :bounds) AS bounds
+    WHERE parent.oid = ANY (CAST(:parents AS regclass[])) AND bounds IS NOT NULL
+    ORDER BY 1, 3
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Holds the rows of `table` with start <= created_at < stop."""
+
+    table: str
+    name: str
+    start: dt.datetime
+    stop: dt.datetime
+
+
+def list_partitions(connection: Connection) -> list[Partition]:
+    rows = connection.execute(_LIST, {"bounds": _BOUNDS, "parents": list(PARTITIONED)})
+    return [Partition(*row) for row in rows]
+
+
+def ensure_partitions(connection: Connection, first: dt.date, days: int) -> list[str]:
+    """Make what is missing for `days` days from `first`, and return the names.
+
+    Runs in the caller's transaction; commit soon. When nothing is missing, it only reads the catalogue. A new
+    partition is attached, which lets reading and writing of the table go on, and holds up writers of the
+    tables that it refers to until the commit.
+    """
+    if not _missing(connection, first, days):
+        return []
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    missing = _missing(connection, first, days)
+    for partition in missing:
+        _attach(connection, partition)
+    return [partition.name for partition in missing]
+
+
+def drop_partitions_before(connection: Connection, day: dt.date) -> list[str]:
+    """Drop the partitions that end at or before the start of `day`, and return their names.
+
+    The rows are gone: store the evidence files first. Runs in the caller's transaction; commit soon.
+    """
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    old = [partition for partition in list_partitions(connection) if partition.stop <= _midnight(day)]
+    for partition in old:
+        connection.execute(text(f"DROP TABLE {_quoted(connection, partition.name)}"))
+    return [partition.name for partition in old]
+
+
+def _missing(connection: Connection, first: dt.date, days: int) -> list[Partition]:
+    existing = list_partitions(connection)
+    return [
+        wanted
+        for wanted in _wanted(first, days)
+        if not any(
+            one.table == wanted.table and one.start < wanted.stop and wanted.start < one.stop
+            for one in existing
+        )
+    ]
+
+
+def _wanted(first: dt.date, days: int) -> list[Partition]:
+    dates = [first + dt.timedelta(days=offset) for offset in range(days)]
+    return [
+        Partition(table, f"{table}_p{day:%Y%m%d}", _midnight(day), _midnight(day + dt.timedelta(days=1)))
+        for table in PARTITIONED
+        for day in dates
+    ]
+
+
+def _attach(connection: Connection, partition: Partition) -> None:
+    table, name = _quoted(connection, partition.table), _quoted(connection, partition.name)
+    connection.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"))
+    connection.execute(
+        text(
+            f"ALTER TABLE {table} ATTACH PARTITION {name}"
+            f" FOR VALUES FROM ('{partition.start.isoformat()}') TO ('{partition.stop.isoformat()}')"
+        )
+    )
+
+
+def _quoted(connection: Connection, name: str) -> str:
+    return connection.dialect.identifier_preparer.quote(name)
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), dt.UTC)
