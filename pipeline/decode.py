@@ -1,0 +1,306 @@
+"""Files in, upright pixels out; and pixels back into files.
+
+A photo that is cut off must never be counted as if it were whole, and decoders are forgiving: some fill what
+is missing with grey and say nothing. So the structure of each file is checked to its end before decoding.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import secrets
+import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import TiffImagePlugin
+
+from pipeline.errors import PhotoError, StorageError
+from pipeline.exif import GARBAGE, PNG_SIGNATURE, Header, read_header
+from pipeline.find import printable
+from pipeline.types import Pixels
+
+# No encoder needs more for a pixel (16-bit RGBA, uncompressed) and its metadata: what is larger is no photo.
+BYTES_PER_PIXEL = 8
+METADATA_BYTES = 64_000_000
+
+JPEG_QUALITY = 90
+WEBP_QUALITY = 85
+
+# The end of entropy-coded JPEG data: a marker that is neither a stuffed 0xFF nor a restart.
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+
+_one_at_a_time = threading.Lock()
+
+Samples = NDArray[
+    np.integer[Any] | np.floating[Any]
+]  # (height, width) or (height, width, channels), 8 or 16 bits
+
+
+def require_opencv() -> None:
+    """Raises ImportError with a sentence when OpenCV lacks a system library, as on a bare server."""
+    try:
+        import cv2  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ImportError("OpenCV is not installed: install Demeter again with pip.") from error
+    except ImportError as error:
+        raise ImportError(
+            f"OpenCV cannot be loaded ({error}): install its system libraries,"
+            " on Debian and Ubuntu with `apt-get install libgl1 libglib2.0-0`."
+        ) from error
+
+
+def decode(path: Path, *, max_pixels: int, min_side: int, reduce: int = 1) -> Pixels:
+    """The photo as uint8 blue-green-red, upright, in C order; of several frames the first.
+
+    16-bit samples are scaled to 8 bits, transparency is laid over black, colour profiles are ignored.
+    `reduce` 2, 4 or 8 gives sides of ceil(side / reduce), for JPEG in a fraction of the time.
+    `max_pixels` and `min_side` concern the photo before reduction. Raises PhotoError.
+    """
+    require_opencv()
+    shown = printable(path)
+    try:
+        with path.open("rb") as file:
+            header = read_header(file, path)
+            _check_size(header, os.fstat(file.fileno()).st_size, max_pixels, min_side, shown)
+            file.seek(0)
+            data = file.read()
+    except OSError as error:
+        raise PhotoError(f"{shown} cannot be read: {error.strerror}.") from error
+    if not _is_whole(header.format, data):
+        raise PhotoError(f"{shown} is cut off: part of the {header.format} image is missing; copy it again.")
+    pixels = _pixels(header, data, reduce)
+    if pixels is None:
+        raise PhotoError(
+            f"{shown} is damaged, or a kind of {header.format} image that cannot be read: copy it again."
+        )
+    return pixels
+
+
+def save_image(path: Path, pixels: Pixels) -> None:
+    """Write JPEG, WebP or PNG, by the suffix. The file appears whole or not at all. Raises StorageError."""
+    import cv2
+
+    quality = {
+        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
+        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY],
+        ".png": [],
+    }[path.suffix.lower()]
+    try:
+        with _quiet():
+            done, data = cv2.imencode(path.suffix.lower(), pixels, quality)
+    except cv2.error:
+        done = False
+    if not done:
+        height, width = pixels.shape[:2]
+        raise StorageError(
+            f"{printable(path)} cannot be written: {width}×{height} pixels do not fit this format."
+        )
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        try:
+            part.write_bytes(data.tobytes())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{printable(path)} cannot be written: {error.strerror}."
+            " Free some space, or choose another folder."
+        ) from error
+
+
+def _check_size(header: Header, size: int, max_pixels: int, min_side: int, shown: str) -> None:
+    """Before a byte is decoded: a small file can hold pixels for more memory than there is."""
+    width, height = header.upright
+    if min(width, height) < min_side:
+        raise PhotoError(
+            f"{shown} is too small to count ({width}×{height} pixels):"
+            f" each side must have at least {min_side} pixels."
+        )
+    if width * height > max_pixels:
+        raise PhotoError(
+            f"{shown} is too large ({width}×{height}, {width * height / 1e6:,.1f} megapixels):"
+            f" the limit is {max_pixels / 1e6:,.1f} megapixels; raise it or send a smaller copy."
+        )
+    if size > width * height * BYTES_PER_PIXEL + METADATA_BYTES:
+        raise PhotoError(
+            f"{shown} has {size / 1e6:,.0f} MB for {width}×{height} pixels, which is no photo:"
+            " copy it again from the camera."
+        )
+
+
+def _is_whole(name: str, data: bytes) -> bool:
+    """Whether the file goes on to the end that its own structure announces."""
+    match name:
+        case "JPEG":
+            return _jpeg_is_whole(data)
+        case "PNG":
+            return _png_is_whole(data)
+        case "WEBP":
+            return len(data) >= int.from_bytes(data[4:8], "little") + 8
+        case _:
+            return True  # their decoders refuse what is cut off
+
+
+def _jpeg_is_whole(data: bytes) -> bool:
+    """Walk from marker to marker up to the end of the image; previews in EXIF have ends of their own."""
+    at, scans = 2, 0
+    while marker := _MARKER.search(data, at):
+        code, at = data[marker.start() + 1], marker.end()
+        if code == 0xD9:
+            return scans > 0
+        scans += code == 0xDA
+        if code not in (0x01, 0xD8):  # these two stand alone; a length follows all others
+            at += int.from_bytes(data[at : at + 2], "big")
+    return False
+
+
+def _png_is_whole(data: bytes) -> bool:
+    at = len(PNG_SIGNATURE)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        at += length + 12
+        if kind == b"IEND":
+            return bool(at <= len(data))
+    return False
+
+
+def _pixels(header: Header, data: bytes, reduce: int) -> Pixels | None:
+    """None if the data are damaged."""
+    with _quiet():
+        match header.format:
+            case "JPEG":
+                samples, reduce = _upright(_jpeg(data, reduce), header.orientation), 1
+            case "TIFF":
+                samples = _tiff(data)  # upright already
+            case "HEIF":
+                samples = _heif(data)  # likewise
+            case _:
+                samples = _upright(_opencv(data), header.orientation)
+    return None if samples is None else _reduced(_to_bgr(samples), reduce)
+
+
+def _jpeg(data: bytes, reduce: int) -> Samples | None:
+    """Pixels as stored; scaled while decoding, which skips most of the work."""
+    import cv2
+
+    mode = {
+        1: cv2.IMREAD_COLOR,
+        2: cv2.IMREAD_REDUCED_COLOR_2,
+        4: cv2.IMREAD_REDUCED_COLOR_4,
+        8: cv2.IMREAD_REDUCED_COLOR_8,
+    }[reduce]
+    return _imdecode(data, mode | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def _opencv(data: bytes) -> Samples | None:
+    import cv2
+
+    return _imdecode(data, cv2.IMREAD_UNCHANGED)  # all bits and channels, as stored
+
+
+def _imdecode(data: bytes, mode: int) -> Samples | None:
+    import cv2
+
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+    except cv2.error:
+        return None
+
+
+def _tiff(data: bytes) -> Samples | None:
+    """By Pillow: OpenCV turns some TIFF files upright and others not."""
+    try:
+        image = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
+        image.load()
+    except GARBAGE:
+        return None
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16)
+    if image.mode in {"I", "F"}:
+        return None  # measurements, not brightness
+    samples = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+    return samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+
+
+def _heif(data: bytes) -> Samples | None:
+    import pillow_heif
+
+    try:
+        return np.asarray(pillow_heif.open_heif(io.BytesIO(data), bgr_mode=True))
+    except GARBAGE:
+        return None
+
+
+def _to_bgr(samples: Samples) -> Pixels:
+    """Grey, with or without transparency, 8 or 16 bits: all become three channels of 8 bits."""
+    import cv2
+
+    if samples.dtype == np.uint16:
+        samples = cv2.convertScaleAbs(samples, alpha=1 / 257)
+    if samples.ndim == 2:
+        samples = cv2.cvtColor(samples, cv2.COLOR_GRAY2BGR)
+    if samples.shape[2] == 4:
+        alpha = cv2.cvtColor(samples[..., 3], cv2.COLOR_GRAY2BGR)
+        samples = cv2.multiply(cv2.cvtColor(samples, cv2.COLOR_BGRA2BGR), alpha, scale=1 / 255)
+    return np.ascontiguousarray(samples, np.uint8)
+
+
+def _upright(samples: Samples | None, orientation: int) -> Samples | None:
+    """Turn stored pixels as the camera was held. Orientations as in EXIF: 6 is stored 90° anticlockwise."""
+    import cv2
+
+    if samples is None:
+        return None
+    mirrored = orientation in {2, 4, 5, 7}
+    if mirrored:
+        samples = cv2.flip(samples, 1)
+    turn = {
+        3: cv2.ROTATE_180,
+        4: cv2.ROTATE_180,
+        5: cv2.ROTATE_90_COUNTERCLOCKWISE,
+        6: cv2.ROTATE_90_CLOCKWISE,
+        7: cv2.ROTATE_90_CLOCKWISE,
+        8: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    }.get(orientation)
+    return samples if turn is None else cv2.rotate(samples, turn)
+
+
+def _reduced(pixels: Pixels, reduce: int) -> Pixels:
+    import cv2
+
+    if reduce == 1:
+        return pixels
+    height, width = pixels.shape[:2]
+    size = -(-width // reduce), -(-height // reduce)
+    return np.ascontiguousarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Decoders in C write to file descriptor 2, past sys.stderr; the reader shall see only our sentence.
+
+    One thread at a time, as descriptors belong to the process. What other threads write meanwhile is lost.
+    """
+    with _one_at_a_time, warnings.catch_warnings(), Path(os.devnull).open("wb") as nowhere:
+        warnings.simplefilter("ignore")
+        try:
+            stderr = os.dup(2)
+        except OSError:  # a daemon without stderr
+            yield
+            return
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
