@@ -1,4 +1,4 @@
-"""Photos into the database: claim one before it is counted, save what was seen. One photo, one transaction."""
+"""Photos into the database: claim one before it is counted, save what was seen. A transaction each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.errors import Busy
@@ -41,7 +41,7 @@ RUN_LOCK = 0x44454D4554455201  # "DEMETER" and a number: one counting run per da
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """One call of `demeter process`. The three keys say under which conditions a photo need not be counted again."""
+    """One call of `demeter process`. A photo counted under the same sha256 and hash needs no second look."""
 
     id: int
     model: str
@@ -129,9 +129,18 @@ def finish_run(connection: Connection, run: RunInfo, status: RunStatus, photos: 
         )
 
 
-def claim(connection: Connection, run: RunInfo, image: tuple[uuid.UUID, Photo], place: Place | None) -> Claim:
-    """Make the photo ours to count, or learn that it need not be. The unique index on image, model and
-    configuration keeps the promise; a place given now is remembered for a photo that had none."""
+def claim(
+    connection: Connection,
+    run: RunInfo,
+    image: tuple[uuid.UUID, Photo],
+    place: Place | None,
+    *,
+    retry: bool = False,
+) -> Claim:
+    """Make the photo ours to count, or learn that it need not be; `retry` forgives earlier attempts.
+
+    The unique index on image, model and configuration keeps the promise that no photo counts twice.
+    """
     image_id, photo = image
     with connection.begin():
         connection.execute(
@@ -154,7 +163,6 @@ def claim(connection: Connection, run: RunInfo, image: tuple[uuid.UUID, Photo], 
                 PhotoSession.id,
                 PhotoSession.status,
                 PhotoSession.attempts,
-                PhotoSession.storage_location_id,
                 PhotoSession.error_message,
                 Image.created_at,
             )
@@ -162,7 +170,7 @@ def claim(connection: Connection, run: RunInfo, image: tuple[uuid.UUID, Photo], 
             .filter_by(**key)
             .with_for_update(of=PhotoSession)
         ).one()
-        verdict = _verdict(row)
+        verdict = _verdict(row.status, 0 if retry else row.attempts)
         if verdict is Verdict.COUNT:
             connection.execute(
                 update(PhotoSession)
@@ -179,10 +187,49 @@ def claim(connection: Connection, run: RunInfo, image: tuple[uuid.UUID, Photo], 
     return Claim(verdict, row.id, image_id, row.created_at, place, row.error_message)
 
 
-def _verdict(row: Row[tuple[int, str, int, int | None, str | None, dt.datetime]]) -> Verdict:
-    if row.status in (SessionStatus.PENDING, SessionStatus.PROCESSING, SessionStatus.FAILED):
-        return Verdict.SET_ASIDE if row.attempts >= MOST_ATTEMPTS else Verdict.COUNT
+def _verdict(status: str, attempts: int) -> Verdict:
+    if status in (SessionStatus.PENDING, SessionStatus.PROCESSING, SessionStatus.FAILED):
+        return Verdict.SET_ASIDE if attempts >= MOST_ATTEMPTS else Verdict.COUNT
     return Verdict.DONE
+
+
+def release_claims(connection: Connection, run: RunInfo) -> None:
+    """Give back what a run that is being stopped had claimed; stopping is not the photos' fault."""
+    with connection.begin():
+        connection.execute(
+            update(PhotoSession)
+            .where(PhotoSession.run_id == run.id, PhotoSession.status == SessionStatus.PROCESSING.value)
+            .values(
+                status=SessionStatus.PENDING.value,
+                attempts=PhotoSession.attempts - 1,
+                error_message=None,
+            )
+        )
+
+
+def look_up(
+    connection: Connection,
+    image: uuid.UUID,
+    key: tuple[str, str],
+    place: Place | None,
+    *,
+    retry: bool = False,
+) -> str:
+    """What `claim` would find, in words. `key` is the models' sha256 and the config hash."""
+    row = connection.execute(
+        select(PhotoSession.status, PhotoSession.attempts).where(
+            PhotoSession.image_id == image,
+            PhotoSession.model_sha256 == key[0],
+            PhotoSession.config_hash == key[1],
+        )
+    ).one_or_none()
+    verdict = Verdict.COUNT if row is None else _verdict(row.status, 0 if retry else row.attempts)
+    if row is None or verdict is Verdict.COUNT:
+        return "count and book" if place else "count; no place is known, so not book"
+    if verdict is Verdict.SET_ASIDE:
+        return f"nothing: it failed {row.attempts} times (--retry tries again)"
+    waits = row.status in (SessionStatus.NEEDS_LOCATION, SessionStatus.NEEDS_CONFIG)
+    return "book the count that waits" if waits and place else f"nothing: counted before ({row.status})"
 
 
 def save_failure(connection: Connection, held: Claim, failure: PhotoFailure) -> Saved:

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from db.copy import copy_columns
+from db.copy import Column, copy_columns
 from db.models.photos import (
     Classification,
     Detection,
@@ -19,6 +19,7 @@ from db.models.photos import (
     PhotoSession,
     SessionContainer,
 )
+from db.models.places import StorageLocation
 from db.models.vocabulary import BinCategory, ImageStatus, SessionStatus
 from db.stock import Lot, Tally
 from pipeline.types import ContainerKind, PhotoResult
@@ -148,7 +149,7 @@ def copy_detections(
     if not len(boxes):
         return
     middles, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    columns = {
+    columns: dict[str, Column] = {
         "session_id": session_id,
         "session_container_id": containers[result.owner],
         "center_x_px": middles[:, 0].astype(np.float32),
@@ -175,7 +176,7 @@ def copy_estimations(
         return
     estimates = [estimate for _, estimate in rows]
     reals = ("y_start", "y_end", "residual_px", "suppressed_px", "cell_px", "plants")
-    columns = {
+    columns: dict[str, Column] = {
         "session_id": session_id,
         "session_container_id": np.array([container for container, _ in rows], np.int64),
         "method": estimates[0].method,
@@ -187,7 +188,7 @@ def copy_estimations(
     copy_columns(connection, Estimation.__tablename__, columns, len(rows))
 
 
-def _common(classification: int | None, now: dt.datetime) -> dict[str, int | dt.datetime]:
+def _common(classification: int | None, now: dt.datetime) -> dict[str, Column]:
     if classification is None:
         return {"created_at": now}
     return {"created_at": now, "classification_id": np.array(classification, np.int32)}
@@ -221,3 +222,44 @@ def tallies(connection: Connection, session_id: int) -> dict[str, Tally]:
 def storable(text: str) -> str:
     """PostgreSQL takes no NUL and no half of a surrogate pair; a file name may have both kinds of trouble."""
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A photo's session as people see it. The figures of a photo that was not counted are None."""
+
+    id: int
+    place: str | None
+    status: str
+    seen: int | None
+    hidden: int | None
+    low: int | None
+    high: int | None
+    seconds: float | None
+    warnings: tuple[str, ...]
+    error: str | None
+    overlay_key: str | None
+
+
+def session_row(connection: Connection, session_id: int) -> SessionRow:
+    """The session as it stands in the database."""
+    table = PhotoSession
+    row = connection.execute(
+        select(table, StorageLocation.code)
+        .outerjoin(StorageLocation, StorageLocation.id == table.storage_location_id)
+        .where(table.id == session_id)
+    ).one()
+    counted = row.low is not None
+    return SessionRow(
+        id=row.id,
+        place=row.code,
+        status=row.status,
+        seen=row.total_detected if counted else None,
+        hidden=row.total_estimated if counted else None,
+        low=row.low,
+        high=row.high,
+        seconds=row.seconds,
+        warnings=tuple(row.warnings),
+        error=row.error_message,
+        overlay_key=row.overlay_key,
+    )

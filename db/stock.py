@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, update
+from sqlalchemy import Connection, and_, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.errors import NotFound
@@ -70,9 +70,7 @@ def user_id(connection: Connection, email: str) -> int:
     """The active user who acts. Raises NotFound."""
     found = connection.scalar(select(User.id).where(User.email == email.lower(), User.active))
     if found is None:
-        raise NotFound(
-            f"there is no active user {email}; load the seeds with `demeter seed`, or set DEMETER_USER"
-        )
+        raise NotFound(f"there is no active user {email}; run `demeter seed`, or set DEMETER_USER")
     return found
 
 
@@ -90,7 +88,7 @@ def book_photo_count(connection: Connection, count: PhotoCount, lot: Lot) -> int
         batch = _batch(connection, count, lot, category)
         values = {
             "location_id": count.location_id,
-            "batch_id": batch.id,
+            "batch_id": batch,
             "session_id": count.session_id,
             "source": CountSource.FOTO.value,
             "status": CountStatus.ACCEPTED.value,
@@ -101,7 +99,7 @@ def book_photo_count(connection: Connection, count: PhotoCount, lot: Lot) -> int
             "user_id": count.user_id,
         }
         connection.execute(insert(Count).values(values).on_conflict_do_nothing())
-        posted += settle(connection, batch.id, count.user_id)
+        posted += settle(connection, batch, count.user_id)
     return posted
 
 
@@ -119,11 +117,9 @@ def take_back_counts(connection: Connection, session_id: int, user: int) -> None
 
 def settle(connection: Connection, batch_id: int, user: int) -> int:
     """Post the `foto` entries that make every accepted count of a batch hold. Returns their sum."""
-    batch = connection.execute(
-        select(StockBatch.id, StockBatch.current_storage_bin_id)
-        .where(StockBatch.id == batch_id)
-        .with_for_update()
-    ).one()
+    bin_id = connection.execute(
+        select(StockBatch.current_storage_bin_id).where(StockBatch.id == batch_id).with_for_update()
+    ).scalar_one()
     is_foto = StockMovement.movement_type == MovementType.FOTO.value
     assertions = [
         Assertion(row.counted_at, row.id, row.quantity)
@@ -151,7 +147,7 @@ def settle(connection: Connection, batch_id: int, user: int) -> int:
     }
     due = corrections(differences(assertions, flows), posted)
     for count_id, quantity in due.items():
-        _post_difference(connection, batch, count_id, (quantity, user))
+        _post_difference(connection, (batch_id, bin_id), count_id, (quantity, user))
     change = sum(due.values())
     if change or due:
         _add_to_batch(connection, batch_id, change)
@@ -159,17 +155,18 @@ def settle(connection: Connection, batch_id: int, user: int) -> int:
 
 
 def _post_difference(
-    connection: Connection, batch: Row[tuple[int, int]], count_id: int, entry: tuple[int, int]
+    connection: Connection, where: tuple[int, int], count_id: int, entry: tuple[int, int]
 ) -> None:
+    batch_id, bin_id = where
     quantity, user = entry
     count = connection.execute(select(Count.counted_at, Count.session_id).where(Count.id == count_id)).one()
     bin_column = "destination_bin_id" if quantity > 0 else "source_bin_id"
     connection.execute(
         insert(StockMovement).values(
             {
-                "batch_id": batch.id,
+                "batch_id": batch_id,
                 "movement_type": MovementType.FOTO.value,
-                bin_column: batch.current_storage_bin_id,
+                bin_column: bin_id,
                 "quantity": quantity,
                 "user_id": user,
                 "source_type": MovementSource.IA.value,
@@ -182,21 +179,15 @@ def _post_difference(
 
 
 def _add_to_batch(connection: Connection, batch_id: int, change: int) -> None:
-    first = and_(StockBatch.quantity_initial == 0, StockBatch.quantity_current == 0)
+    untouched = and_(StockBatch.quantity_initial == 0, StockBatch.quantity_current == 0)
     connection.execute(
         update(StockBatch)
         .where(StockBatch.id == batch_id)
         .values(
             quantity_current=StockBatch.quantity_current + change,
-            quantity_initial=func.coalesce(_case(first, change), StockBatch.quantity_initial),
+            quantity_initial=case((untouched, change), else_=StockBatch.quantity_initial),
         )
     )
-
-
-def _case(condition: ColumnElement[bool], value: int) -> ColumnElement[int | None]:
-    from sqlalchemy import case
-
-    return case((condition, value), else_=None)
 
 
 def _categories_in_stock(
@@ -220,7 +211,7 @@ def _categories_in_stock(
     )
 
 
-def _batch(connection: Connection, count: PhotoCount, lot: Lot, category: str) -> Row[tuple[int]]:
+def _batch(connection: Connection, count: PhotoCount, lot: Lot, category: str) -> int:
     """Get or create the batch of this lot in the place's bin of this category."""
     bin_id = _bin(connection, count.location_id, lot, category)
     key = {
@@ -231,12 +222,12 @@ def _batch(connection: Connection, count: PhotoCount, lot: Lot, category: str) -
         "packaging_catalog_id": lot.packaging_id,
     }
     wanted = and_(*(getattr(StockBatch, name).is_not_distinct_from(value) for name, value in key.items()))
-    found = connection.execute(select(StockBatch.id).where(wanted)).one_or_none()
+    found = connection.scalar(select(StockBatch.id).where(wanted))
     if found is not None:
         return found
     code = _batch_code(connection, count, lot)
     connection.execute(insert(StockBatch).values(**key, batch_code=code).on_conflict_do_nothing())
-    return connection.execute(select(StockBatch.id).where(wanted)).one()
+    return connection.execute(select(StockBatch.id).where(wanted)).scalar_one()
 
 
 def _batch_code(connection: Connection, count: PhotoCount, lot: Lot) -> str:
@@ -244,11 +235,8 @@ def _batch_code(connection: Connection, count: PhotoCount, lot: Lot) -> str:
     prefix = f"LOC{count.location_id}-PROD{lot.product_id}-{count.counted_at:%Y%m%d}-"
     key = int.from_bytes(hashlib.sha256(prefix.encode()).digest()[:8], "big", signed=True)
     connection.execute(select(func.pg_advisory_xact_lock(key)))
-    used = connection.scalar(
-        select(func.count())
-        .select_from(StockBatch)
-        .where(StockBatch.batch_code.startswith(prefix, autoescape=True))
-    )
+    of_the_day = StockBatch.batch_code.startswith(prefix, autoescape=True)
+    used = connection.scalar(select(func.count()).select_from(StockBatch).where(of_the_day))
     return f"{prefix}{(used or 0) + 1:03d}"
 
 

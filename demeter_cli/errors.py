@@ -1,4 +1,4 @@
-"""The one table that turns an error into an exit code. The codes are public: scripts and cron rely on them."""
+"""The one table that turns an error into an exit code. The codes are public: scripts rely on them."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class DemeterGroup(TyperGroup):
             raise typer.Exit(130) from None
         except BrokenPipeError:
             # The reader (head, less) has seen enough. Python would complain again when it closes stdout.
-            sys.stdout = None  # type: ignore[assignment]
+            sys.stdout = None
             raise typer.Exit(0) from None
         except (typer.Exit, typer.Abort):
             raise
@@ -72,7 +72,9 @@ def demeter(
     config: Annotated[
         Path | None, typer.Option(help="Settings file (default: demeter.toml here, or in ~/.config/demeter).")
     ] = None,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for everything.")] = 0,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for everything.")
+    ] = 0,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines.")] = False,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")

@@ -6,17 +6,22 @@ import csv
 import datetime as dt
 import io
 import json
+import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from pipeline.types import PhotoFailure
+
+log = logging.getLogger("demeter")
 
 Row = Mapping[str, Any]
 
@@ -28,14 +33,6 @@ STATUS_STYLES = {
     "needs_calibration": "yellow",
     "failed": "bold red",
 }
-
-
-class Format(StrEnum):
-    """How results are printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
 
 
 def print_json(value: Any) -> None:
@@ -74,12 +71,22 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def print_table(rows: Sequence[Row], columns: Mapping[str, str], *, title: str = "", total: Row | None = None) -> None:
+def print_table(
+    rows: Sequence[Row],
+    columns: Mapping[str, str],
+    *,
+    title: str = "",
+    total: Row | None = None,
+    droppable: Sequence[str] = (),
+) -> None:
     """`columns` maps keys to headings. Numbers stand right; `total` is set off at the foot.
 
-    On a narrow terminal long texts wrap, numbers never do.
+    On a narrow terminal the `droppable` columns go first, one by one; then long texts wrap. Numbers never do.
     """
-    table = Table(title=title or None, title_justify="left", title_style="bold", show_footer=total is not None)
+    console = Console(highlight=False, emoji=False)
+    columns = _fitting(rows, columns, droppable, console.width)
+    table = Table(title=title or None, title_justify="left", title_style="bold")
+    table.show_footer = total is not None
     table.box = None
     table.padding = (0, 1)
     for key, heading in columns.items():
@@ -96,7 +103,38 @@ def print_table(rows: Sequence[Row], columns: Mapping[str, str], *, title: str =
         )
     for row in rows:
         table.add_row(*(_shown(key, row.get(key)) for key in columns))
-    Console(highlight=False, emoji=False, soft_wrap=False).print(table)
+    console.print(table)
+
+
+def _fitting(
+    rows: Sequence[Row], columns: Mapping[str, str], droppable: Sequence[str], width: int
+) -> dict[str, str]:
+    """The columns that fit side by side into `width` characters."""
+    kept = dict(columns)
+    for key in droppable:
+        widths = [max(len(kept[k]), *(len(_shown(k, row.get(k))) for row in rows), 0) for k in kept]
+        if sum(widths) + 2 * len(widths) <= width:
+            break
+        kept.pop(key, None)
+    return kept
+
+
+def print_warnings(rows: Iterable[Row]) -> None:
+    """Under a table: a line for each photo that needs a look."""
+    for row in rows:
+        for sentence in row.get("warnings") or ():
+            say(f"  {row['photo']}: {sentence}")
+
+
+def interval(low: int | None, high: int | None) -> str:
+    return "" if low is None or high is None else f"{low}–{high}"
+
+
+def report_failure(failure: PhotoFailure) -> None:
+    """One photo's failure, as it happens, on stderr."""
+    from pipeline.find import printable
+
+    log.error("%s: %s", printable(failure.photo.path), failure.reason)
 
 
 def _shown(key: str, value: Any) -> Text:
@@ -121,10 +159,7 @@ def tell(message: str) -> None:
     Console(stderr=True, highlight=False, emoji=False, markup=False).print(message, soft_wrap=True)
 
 
-class Advance(Protocol):
-    """Called after each photo with the plants found in it."""
-
-    def __call__(self, plants: int) -> None: ...
+Advance = Callable[[int], None]  # called after each photo with the plants found in it
 
 
 @contextmanager

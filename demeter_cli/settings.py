@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     toml_file: ClassVar[Path | None] = None
 
     database_url: SecretStr | None = None
-    data_dir: Path = Field(default_factory=lambda: default_data_dir())
+    data_dir: Path = Field(default_factory=lambda: default_data_dir())  # noqa: PLW0108  defined below
     user: str = "system@demeter.local"
     timezone: str = "America/Argentina/Mendoza"
 
@@ -72,8 +72,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=cls.toml_file)
 
@@ -85,11 +85,17 @@ class Settings(BaseSettings):
     def photo_dir(self) -> Path:
         return self.data_dir / "photos"
 
-    def pipeline(self, workers: int | None = None, overlay_dir: Path | None = None) -> PipelineConfig:
-        """What the pipeline needs of all this. `workers` is the flag, which wins."""
-        chosen = workers if workers is not None else self.workers
+    def workers_for(self, photos: int, flag: int | None) -> int:
+        """The flag, else the setting, else a process per core up to two, and no more than photos."""
+        chosen = flag if flag is not None else self.workers
+        return chosen if chosen is not None else max(1, min(2, os.cpu_count() or 1, photos))
+
+    def pipeline(self, workers: int, overlay_dir: Path | None = None) -> PipelineConfig:
+        """What the pipeline needs of all this."""
         return PipelineConfig(
-            detector=ModelChoice(self.detector or shipped("configs/models/plant.json"), self.runtime, self.min_score),
+            detector=ModelChoice(
+                self.detector or shipped("configs/models/plant.json"), self.runtime, self.min_score
+            ),
             segmenter=ModelChoice(self.segmenter or shipped("configs/models/containers.json")),
             tile=self.tile,
             overlap=self.overlap,
@@ -97,7 +103,7 @@ class Settings(BaseSettings):
             max_cut_overlap=self.max_cut_overlap,
             max_megapixels=self.max_megapixels,
             min_side=self.min_side,
-            workers=chosen if chosen is not None else min(2, os.cpu_count() or 1),
+            workers=workers,
             threads=self.threads,
             device=self.device,
             cache_dir=cache_dir(),

@@ -1,0 +1,219 @@
+"""One call of `demeter process`: claim photos, count the new ones, store and book them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from db.ingest import Claim, RunInfo
+    from db.places import Place, PlaceIndex
+    from demeter_cli.settings import Settings
+    from pipeline.config import PipelineConfig
+    from pipeline.types import Photo, PhotoFailure, PhotoOutcome, PhotoResult
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asks for."""
+
+    photos: list[str]
+    place: str | None
+    total: int  # photos that will be found
+    retry: bool
+
+
+@dataclass(slots=True)
+class Batch:
+    """One call of `demeter process`, from the photos found to the rows printed."""
+
+    connection: Connection
+    settings: Settings
+    config: PipelineConfig
+    request: Request
+    claims: dict[str, Claim] = field(default_factory=dict)  # by sha256
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    crashed: bool = False
+
+    def run(self) -> list[dict[str, Any]]:
+        """Count what is new and book it. On any way out, what is finished is saved."""
+        from db.ingest import finish_run, release_claims, run_lock, start_run
+        from db.models.vocabulary import RunStatus
+        from db.stock import user_id
+        from pipeline.find import own_folder
+
+        with run_lock(self.connection):
+            places, fixed = self._places()
+            model = model_identity(self.config)
+            user = user_id(self.connection, self.settings.user)
+            self.connection.rollback()
+            if self.config.overlay_dir is not None:
+                own_folder(self.config.overlay_dir)
+            run = start_run(self.connection, "process", model, self.config.fingerprint(), user)
+            status = RunStatus.FAILED
+            try:
+                self._count(run, places, fixed)
+                status = RunStatus.FINISHED
+            except KeyboardInterrupt:
+                status = RunStatus.INTERRUPTED
+                raise
+            finally:
+                if not self.connection.invalidated:
+                    self.connection.rollback()
+                    release_claims(self.connection, run)
+                    failed = sum(row["status"] == "failed" for row in self.rows)
+                    finish_run(self.connection, run, status, len(self.rows), failed)
+        self.rows.sort(key=lambda row: str(row["photo"]))
+        return self.rows
+
+    def _places(self) -> tuple[PlaceIndex, Place | None]:
+        from db.places import PlaceIndex
+
+        places = PlaceIndex.load(self.connection)
+        fixed = places.named(self.request.place) if self.request.place else None
+        self.connection.rollback()
+        return places, fixed
+
+    def _count(self, run: RunInfo, places: PlaceIndex, fixed: Place | None) -> None:
+        from demeter_cli import output
+        from pipeline.run import run as run_pipeline
+
+        with output.photo_progress(self.request.total) as advance:
+            todo = self._claimed(run, (places, fixed), advance)
+            for outcome in run_pipeline(todo, self.config):
+                advance(self._save(run, outcome))
+
+    def _claimed(self, run: RunInfo, where: tuple[PlaceIndex, Place | None], advance: Any) -> Iterator[Photo]:
+        """The photos that are ours to count. What is known already is reported, and booked if it waited."""
+        from db.ingest import Verdict, book_done, claim
+        from pipeline.find import find_photos
+        from pipeline.storage import image_id
+        from pipeline.types import PhotoFailure
+
+        places, fixed = where
+        for found in find_photos(self.request.photos):
+            if isinstance(found, PhotoFailure):
+                self._add_failure(found)
+                advance(0)
+                continue
+            if found.sha256 in self.claims:
+                self._add_duplicate(found)
+                advance(0)
+                continue
+            place = fixed or places.of_path(found.path)
+            image = (image_id(found.sha256), found)
+            held = claim(self.connection, run, image, place, retry=self.request.retry)
+            self.claims[found.sha256] = held
+            if held.verdict is Verdict.COUNT:
+                yield found
+                continue
+            posted = book_done(self.connection, run, held).posted if held.verdict is Verdict.DONE else None
+            self._add_row(found, held, posted, known=True)
+            advance(0)
+
+    def _save(self, run: RunInfo, outcome: PhotoOutcome) -> int:
+        """Store and book one outcome; returns the plants in it."""
+        from db.ingest import save_failure, save_result
+        from pipeline.types import PhotoFailure
+
+        held = self.claims[outcome.photo.sha256]
+        if isinstance(outcome, PhotoFailure):
+            from demeter_cli import output
+
+            self.crashed = self.crashed or outcome.crashed
+            output.report_failure(outcome)
+            save_failure(self.connection, held, outcome)
+            self._add_row(outcome.photo, held, None)
+            return 0
+        saved = save_result(self.connection, run, held, outcome, self._store(held, outcome))
+        self._add_row(outcome.photo, held, saved.posted)
+        return outcome.total
+
+    def _store(self, held: Claim, result: PhotoResult) -> Any:
+        """Put the original where it is kept, before any row says that it is there."""
+        from db.sessions import Stored
+        from pipeline.storage import SUFFIX_OF_FORMAT, original_key, store_original
+
+        root = self.settings.photo_dir
+        suffix = SUFFIX_OF_FORMAT.get(result.info.format, result.photo.path.suffix)
+        key = original_key(result.photo.sha256, suffix, held.first_met.date())
+        store_original(root, key, result.photo)
+        taken = result.info.taken_at
+        if taken is not None and taken.tzinfo is None:
+            taken = taken.replace(tzinfo=ZoneInfo(self.settings.timezone))
+        overlay = result.overlay.relative_to(root).as_posix() if result.overlay else None
+        return Stored(key, overlay, taken)
+
+    def _add_row(self, photo: Photo, held: Claim, posted: int | None, known: bool = False) -> None:
+        from db.sessions import session_row
+        from pipeline.find import printable
+
+        session = session_row(self.connection, held.session_id)
+        self.connection.rollback()
+        seen, hidden = session.seen, session.hidden
+        self.rows.append(
+            {
+                "photo": printable(photo.path),
+                "sha256": photo.sha256,
+                "place": session.place,
+                "seen": seen,
+                "hidden": hidden,
+                "total": None if seen is None or hidden is None else seen + hidden,
+                "low": session.low,
+                "high": session.high,
+                "seconds": None if known else session.seconds,
+                "status": session.status,
+                "known": known,
+                "booked": posted,
+                "warnings": list(session.warnings),
+                "error": session.error,
+                "overlay": session.overlay_key and str(self.settings.photo_dir / session.overlay_key),
+            }
+        )
+
+    def _add_failure(self, failure: PhotoFailure) -> None:
+        from demeter_cli import output
+        from demeter_cli.commands.count import describe_failure
+
+        output.report_failure(failure)
+        self.rows.append({**describe_failure(failure), "known": False, "booked": None})
+
+    def _add_duplicate(self, photo: Photo) -> None:
+        from demeter_cli import output
+        from pipeline.find import printable
+
+        output.tell(f"{printable(photo.path)} is the same photo as another one here; it counts once.")
+
+    def plan(self) -> list[dict[str, Any]]:
+        """What `run` would do, photo by photo."""
+        from db.ingest import look_up
+        from pipeline.find import find_photos, printable
+        from pipeline.storage import image_id
+        from pipeline.types import PhotoFailure
+
+        places, fixed = self._places()
+        key = (model_identity(self.config)[1], self.config.fingerprint())
+        rows = []
+        for found in find_photos(self.request.photos):
+            if isinstance(found, PhotoFailure):
+                rows.append({"photo": printable(found.photo.path), "place": None, "plan": found.reason})
+                continue
+            place = fixed or places.of_path(found.path)
+            plan = look_up(self.connection, image_id(found.sha256), key, place, retry=self.request.retry)
+            code = place.code if place else None
+            rows.append({"photo": printable(found.path), "place": code, "plan": plan})
+        return rows
+
+
+def model_identity(config: PipelineConfig) -> tuple[str, str]:
+    """Name and sha256 of the two models together. Raises ModelError."""
+    from pipeline.weights import load_card
+
+    cards = load_card(config.detector.path), load_card(config.segmenter.path)
+    digest = hashlib.sha256("".join(card.digest for card in cards).encode()).hexdigest()
+    return "+".join(card.label for card in cards), digest

@@ -1,0 +1,142 @@
+"""demeter process: count the plants in photos and book them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from demeter_cli.errors import ExitCode
+from demeter_cli.formats import Format
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from demeter_cli.settings import Settings
+
+
+def process(
+    ctx: typer.Context,
+    photos: Annotated[list[str], typer.Argument(help="Photos, folders of photos, or patterns in quotes.")],
+    place: Annotated[
+        str | None, typer.Option(help="Code of the place that all the photos show, such as N01-NORTE-C07.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Worker processes; 0 counts in this one (default: up to 2).")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try photos again that were set aside.")] = False,
+    output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
+) -> None:
+    """Count the plants in PHOTOS and book them into the stock of the places they show.
+
+    The place is taken from --place, else from the name of the file or its folders (N01-NORTE-C07.jpg,
+    N01/NORTE/C07/IMG_1.jpg). Photos counted before are not counted again.
+
+    Example: demeter process examples
+    """
+    from demeter_cli.batch import Batch, Request
+    from demeter_cli.settings import load_settings
+    from demeter_cli.site import has_embedded_database, open_database
+    from pipeline.find import count_photos
+
+    settings = load_settings(ctx.obj)
+    total = count_photos(photos)
+    today = dt.datetime.now(ZoneInfo(settings.timezone)).date()
+    overlays = settings.overlay_dir / today.isoformat()
+    config = settings.pipeline(settings.workers_for(total, workers), overlays)
+    if dry_run and settings.database_url is None and not has_embedded_database(settings):
+        _plan_first_run(total, settings)
+        return
+    with open_database(settings) as connection:
+        batch = Batch(connection, settings, config, Request(photos, place, total, retry))
+        if dry_run:
+            _print_plan(batch.plan(), output_format)
+            return
+        rows = batch.run()
+        _print(connection, rows, overlays, output_format)
+    if any(row["status"] == "failed" for row in rows):
+        raise typer.Exit(ExitCode.CRASH if batch.crashed else ExitCode.PARTIAL)
+
+
+COLUMNS = {
+    "photo": "photo",
+    "place": "place",
+    "seen": "seen",
+    "hidden": "hidden",
+    "total": "total",
+    "interval": "90% interval",
+    "seconds": "seconds",
+    "status": "status",
+}
+CSV_COLUMNS = (
+    *("photo", "sha256", "place", "seen", "hidden", "total", "low", "high", "seconds", "status"),
+    *("known", "booked", "error"),
+)
+
+
+def _print(connection: Connection, rows: list[dict[str, Any]], overlays: Path, output_format: Format) -> None:
+    from demeter_cli import output
+    from demeter_cli.commands.report import print_stock, stock_rows
+
+    if output_format is Format.CSV:
+        output.print_csv(rows, CSV_COLUMNS)
+        return
+    touched = {row["place"] for row in rows if row.get("place")}
+    stock = [row for row in stock_rows(connection) if row["place"] in touched]
+    if output_format is Format.JSON:
+        output.print_json({"photos": rows, "stock": stock, "overlays": str(overlays)})
+        return
+    for row in rows:
+        row["interval"] = output.interval(row["low"], row["high"])
+        row["photo"] = Path(row["photo"]).name
+    output.print_table(rows, COLUMNS, droppable=("seconds", "hidden", "seen", "interval"))
+    output.print_warnings(rows)
+    for hint in _hints(rows):
+        output.say(hint)
+    if stock:
+        output.say("")
+        print_stock(stock, "Stock of these places")
+    if any(row.get("overlay") and not row["known"] for row in rows):
+        output.say("")
+        output.say(f"Pictures of what was counted: {overlays}")
+
+
+def _hints(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """What a technician can do about photos that wait for a fact."""
+    known = sum(bool(row["known"]) for row in rows)
+    if known:
+        yield f"{known} of {len(rows)} photos were counted before and were not counted again."
+    for row in rows:
+        if row["status"] == "needs_location":
+            yield f"{row['photo']}: counted, not booked; which place is it? run again with --place CODE"
+        if row["status"] == "needs_config":
+            yield f"{row['photo']}: counted, not booked; nothing is configured to grow at {row['place']}"
+
+
+def _plan_first_run(total: int, settings: Settings) -> None:
+    from demeter_cli import output
+
+    output.say(
+        f"A run would create a database in {settings.data_dir}, load the demo nursery "
+        f"and count {total} photos."
+    )
+
+
+def _print_plan(rows: list[dict[str, Any]], output_format: Format) -> None:
+    from demeter_cli import output
+
+    columns = {"photo": "photo", "place": "place", "plan": "what a run would do"}
+    match output_format:
+        case Format.JSON:
+            output.print_json(rows)
+        case Format.CSV:
+            output.print_csv(rows, tuple(columns))
+        case Format.TABLE:
+            output.print_table([{**row, "photo": Path(row["photo"]).name} for row in rows], columns)

@@ -1,0 +1,100 @@
+"""demeter report: what stands where."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from demeter_cli.formats import Format
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+app = typer.Typer(no_args_is_help=True, help="Print what the books say.")
+
+
+@app.callback()
+def report() -> None:
+    """Print what the books say."""
+
+
+@app.command("stock")
+def stock(
+    ctx: typer.Context,
+    place: Annotated[
+        str | None, typer.Option(help="Only this place, bed or bay: N01-NORTE-C07, N01-NORTE or N01.")
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="The stock at the end of a day (2026-03-31) or at 2026-03-31T12:00."),
+    ] = None,
+    output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
+) -> None:
+    """Print the stock by place, product and packaging, with how sure it is.
+
+    Example: demeter report stock --place N01 --as-of 2026-03-31
+    """
+    from demeter_cli import output
+    from demeter_cli.settings import load_settings
+    from demeter_cli.site import open_database
+
+    settings = load_settings(ctx.obj)
+    moment = parse_moment(as_of, ZoneInfo(settings.timezone)) if as_of else None
+    with open_database(settings) as connection:
+        rows = stock_rows(connection, moment, place)
+    match output_format:
+        case Format.JSON:
+            output.print_json(rows)
+        case Format.CSV:
+            output.print_csv(rows, CSV_COLUMNS)
+        case Format.TABLE if rows:
+            print_stock(rows, f"Stock as of {moment:%Y-%m-%d %H:%M}" if moment else "Stock")
+        case Format.TABLE:
+            output.say(f"No stock: nothing has been booked {'until then' if moment else 'yet'}.")
+
+
+CSV_COLUMNS = ("place", "product", "sku", "state", "size", "packaging", "plants", "low", "high", "counted_at")
+
+
+def stock_rows(
+    connection: Connection, as_of: dt.datetime | None = None, place: str | None = None
+) -> list[dict[str, Any]]:
+    """The stable JSON form of the stock; see docs/json.md."""
+    from db import reports
+
+    return [asdict(row) for row in reports.stock(connection, as_of, place)]
+
+
+def print_stock(rows: list[dict[str, Any]], title: str) -> None:
+    from demeter_cli import output
+
+    columns = {
+        "place": "place",
+        "product": "product",
+        "packaging": "packaging",
+        "plants": "plants",
+        "interval": "90% interval",
+        "counted_at": "counted",
+    }
+    shown = [{**row, "interval": output.interval(row["low"], row["high"])} for row in rows]
+    total = {"place": "all", "plants": sum(row["plants"] for row in rows)}
+    droppable = ("counted_at", "packaging", "interval")
+    output.print_table(shown, columns, title=title, total=total, droppable=droppable)
+
+
+def parse_moment(text: str, zone: ZoneInfo) -> dt.datetime:
+    """A day means its end; a moment without a zone is in the site's."""
+    try:
+        if len(text) <= 10:
+            day = dt.date.fromisoformat(text)
+            return dt.datetime.combine(day, dt.time.max, zone)
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is no date like 2026-03-31 and no moment like 2026-03-31T12:00", param_hint="--as-of"
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)

@@ -1,0 +1,67 @@
+"""The database of this installation: the embedded server, or the one that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from demeter_cli import output
+from demeter_cli.settings import Settings, shipped
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@contextmanager
+def open_database(settings: Settings, *, prepared: bool = True) -> Iterator[Connection]:
+    """The one connection of a command, to a database whose schema fits this program.
+
+    Without a setting an embedded PostgreSQL starts; a new one is migrated and gets the demo nursery, and
+    says so. In a database that the settings name, nothing is migrated or seeded unasked. `prepared=False`
+    leaves the schema as it is, for the commands that change it.
+    """
+    from db import migrate
+    from db.engine import connect
+
+    with database_url(settings) as url:
+        with connect(url) as connection:
+            is_new = migrate.current(connection) is None
+            connection.rollback()
+        if prepared and is_new and settings.database_url is None:
+            _fill_new_database(url, settings)
+        with connect(url) as connection:
+            if prepared:
+                migrate.check(connection)
+                connection.rollback()
+            yield connection
+
+
+@contextmanager
+def database_url(settings: Settings) -> Iterator[str]:
+    """Where the database is; our own server runs as long as the context lasts."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    from db.embedded import embedded_server
+
+    with embedded_server(settings.data_dir, notify=output.tell) as server:
+        yield server.url
+
+
+def has_embedded_database(settings: Settings) -> bool:
+    """Whether an earlier command made the embedded database."""
+    return (settings.data_dir / "postgres" / "PG_VERSION").exists()
+
+
+def _fill_new_database(url: str, settings: Settings) -> None:
+    from db.seeds import load_seeds
+
+    from db import migrate
+    from db.engine import connect
+
+    output.tell(f"New database in {settings.data_dir}: creating tables and loading the demo nursery.")
+    migrate.upgrade(url)
+    with connect(url) as connection:
+        for folder in ("seeds", "seeds/demo"):
+            load_seeds(connection, shipped(folder))
