@@ -94,7 +94,7 @@ def embedded_server(
     Raises EmbeddedServerError when the server cannot be started.
     """
     with _sentences(data_dir):
-        site = Site(data_dir.absolute().resolve(), server_account())
+        site = Site(data_dir.resolve(), server_account())
         prepare(site)
     with _counted_in(site, notify):
         with _sentences(data_dir), _deciding(site, notify):
@@ -105,18 +105,16 @@ def embedded_server(
 @contextmanager
 def _counted_in(site: Site, notify: Notify) -> Iterator[None]:
     process = os.getpid()
-    with _sentences(site.data_dir):
-        users = _open_lock(site, "users")
-    try:
+    with _lock_file(site, "users") as users:
         with _deciding(site, notify):  # without it, this would wait for one that stops, and not say so
             fcntl.flock(users, fcntl.LOCK_SH)
-        yield
-    finally:
-        if os.getpid() == process:  # a forked child that unwinds must not stop its parent's server
-            with _deciding(site, notify):
-                if _lock(users):
-                    _stop(site, notify)
-        os.close(users)
+        try:
+            yield
+        finally:
+            if os.getpid() == process:  # a forked child that unwinds must not stop its parent's server
+                with _deciding(site, notify):
+                    if _lock(users):
+                        _stop(site, notify)
 
 
 def _ensure_ready(site: Site, *, fsync: bool, notify: Notify) -> bool:
@@ -235,29 +233,29 @@ def _somebody_answers(address: Path) -> bool:
 def _deciding(site: Site, notify: Notify) -> Iterator[None]:
     """Hold the lock under which the server is started and stopped."""
     word = f"Another Demeter command is starting or stopping PostgreSQL in {site.cluster}; waiting for it."
-    descriptor = _open_lock(site, "lock")
-    try:
+    with _lock_file(site, "lock") as descriptor:
         for _ in _patiently(notify, word):
             if _lock(descriptor):
                 break
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
 def _alone(site: Site) -> Iterator[int | None]:
     """The lock that every server holds, for us to hand to a new one; None while a part of one lives."""
-    descriptor = _open_lock(site, "alive")
-    try:
+    with _lock_file(site, "alive") as descriptor:
         yield descriptor if _lock(descriptor) else None
+
+
+@contextmanager
+def _lock_file(site: Site, name: str) -> Iterator[int]:
+    path = site.data_dir / f"postgres.{name}"
+    with _sentences(site.data_dir):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _open_lock(site: Site, name: str) -> int:
-    path = site.data_dir / f"postgres.{name}"
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def _lock(descriptor: int) -> bool:
@@ -309,7 +307,7 @@ def _open_log(site: Site) -> BinaryIO:
 
 def _private(path: str, flags: int) -> int:
     # Its lines quote statements, and root's data folder is open to all.
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _end_of_log(site: Site) -> str:

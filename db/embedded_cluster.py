@@ -67,6 +67,11 @@ def prepare(site: Site) -> None:
             f"{site.data_dir} is itself the folder of a PostgreSQL server; "
             "set DEMETER_DATA_DIR to a folder of Demeter's own."
         )
+    for place in (site.data_dir, *site.data_dir.parents):
+        if place.exists() and not place.is_dir():
+            raise EmbeddedServerError(
+                f"{place} is a file and not a folder; set DEMETER_DATA_DIR to a folder that you can write to."
+            )
     require_entry(site.account, site.data_dir)
     _make_folders(site.data_dir, 0o755 if site.account.switch else 0o700)
     if site.cluster.exists():
@@ -148,7 +153,8 @@ def _require_ours(site: Site) -> None:
     if owner != site.account.uid:
         raise EmbeddedServerError(
             f"The database in {site.cluster} belongs to user {name_of(owner)}, but would run as "
-            f"{site.account.name}; run Demeter as its owner, or set DEMETER_DATA_DIR to another folder."
+            f"{site.account.name}; run Demeter as its owner, give it to that user, or set DEMETER_DATA_DIR "
+            "to another folder."
         )
     version_file = site.cluster / "PG_VERSION"
     if not any(site.cluster.iterdir()):

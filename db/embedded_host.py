@@ -143,8 +143,8 @@ def require_entry(account: Account, folder: Path) -> None:
         return
     closed = next(place for place in existing if not _can_enter(account, place))
     raise EmbeddedServerError(
-        f"{closed} is closed to the system user {account.name}, who runs PostgreSQL for root; set "
-        "DEMETER_DATA_DIR to a folder which that user can reach, such as /var/lib/demeter."
+        f"{closed} is closed to the system user {account.name}, who runs PostgreSQL for root; let that "
+        "user enter it, or set DEMETER_DATA_DIR to a folder which it can reach, such as /var/lib/demeter."
     )
 
 
@@ -182,7 +182,14 @@ def _create_system_user() -> pwd.struct_passwd:
 def _can_enter(account: Account, folder: Path) -> bool:
     # Asks the kernel, as that user: mode bits alone know nothing of access control lists.
     test = shutil.which("test", path=_SYSTEM_PATH) or "/usr/bin/test"
-    return run_as(account, [test, "-x", folder]).returncode == 0
+    try:
+        return run_as(account, [test, "-x", folder]).returncode == 0
+    except PermissionError:
+        raise EmbeddedServerError(
+            f"PostgreSQL refuses to run as root, and here root may not become the system user "
+            f"{account.name}; allow the capabilities SETUID and SETGID, run Demeter as an ordinary user, or "
+            "set DEMETER_DATABASE_URL."
+        ) from None
 
 
 def _can_run(account: Account, folder: Path) -> bool:
