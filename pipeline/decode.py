@@ -37,6 +37,8 @@ WEBP_QUALITY = 85
 # The end of entropy-coded JPEG data: a marker that is neither a stuffed 0xFF nor a restart.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
+_MORE_SCAN_DATA = b"\x35\xa9\x5c\x12" * 64
+
 _one_at_a_time = threading.Lock()
 
 Samples = NDArray[
@@ -142,7 +144,7 @@ def _is_whole(name: str, data: bytes) -> bool:
     """Whether the file goes on to the end that its own structure announces."""
     match name:
         case "JPEG":
-            return _jpeg_is_whole(data)
+            return _jpeg_end(data) > 0
         case "PNG":
             return _png_is_whole(data)
         case "WEBP":
@@ -151,17 +153,17 @@ def _is_whole(name: str, data: bytes) -> bool:
             return True  # their decoders refuse what is cut off
 
 
-def _jpeg_is_whole(data: bytes) -> bool:
-    """Walk from marker to marker up to the end of the image; previews in EXIF have ends of their own."""
+def _jpeg_end(data: bytes) -> int:
+    """Where the end-of-image marker stands, or -1. Previews in EXIF have one of their own: they are skipped."""
     at, scans = 2, 0
     while marker := _MARKER.search(data, at):
         code, at = data[marker.start() + 1], marker.end()
         if code == 0xD9:
-            return scans > 0
+            return marker.start() if scans else -1
         scans += code == 0xDA
         if code not in (0x01, 0xD8):  # these two stand alone; a length follows all others
             at += int.from_bytes(data[at : at + 2], "big")
-    return False
+    return -1
 
 
 def _png_is_whole(data: bytes) -> bool:
@@ -199,7 +201,15 @@ def _jpeg(data: bytes, reduce: int) -> Samples | None:
         4: cv2.IMREAD_REDUCED_COLOR_4,
         8: cv2.IMREAD_REDUCED_COLOR_8,
     }[reduce]
-    return _imdecode(data, mode | cv2.IMREAD_IGNORE_ORIENTATION)
+    mode |= cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = _imdecode(data, mode)
+    if pixels is None or (pixels[-4:, -4:] != pixels[-1, -1]).any():
+        return pixels
+    # A flat last corner: scenery, or what the decoder fills in when its data end early, as after a hole. More
+    # data before the end change nothing in a whole image; in the other they take the place of the filling.
+    end = _jpeg_end(data)
+    again = _imdecode(data[:end] + _MORE_SCAN_DATA + data[end:], mode)
+    return pixels if again is not None and np.array_equal(again, pixels) else None
 
 
 def _opencv(data: bytes) -> Samples | None:
