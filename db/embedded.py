@@ -119,7 +119,16 @@ def _counted_in(site: Site, notify: Notify) -> Iterator[None]:
 
 def _ensure_ready(site: Site, *, fsync: bool, notify: Notify) -> bool:
     """Return once the server takes connections; true if its cluster was made just now."""
-    created = launched = False
+    created = False
+    for _ in _patiently(
+        notify, f"PostgreSQL is still stopping or recovering in {site.cluster}; this can take minutes."
+    ):
+        if _is_ready(site):
+            return False
+        with _alone(site) as alive:  # else it starts, or the last of a killed server is still going away
+            if alive is not None:
+                created = _start(site, alive, fsync=fsync)
+                break
     word = (
         f"PostgreSQL is still starting in {site.cluster}. After an unclean stop it first recovers, "
         "which can take minutes; please let it."
@@ -128,22 +137,24 @@ def _ensure_ready(site: Site, *, fsync: bool, notify: Notify) -> bool:
         if _is_ready(site):
             break
         with _alone(site) as alive:
-            if alive is None:  # it starts or recovers, or the last of a killed server is still going away
-                continue
-            if launched:
+            if alive is not None:
                 raise EmbeddedServerError(
                     f"PostgreSQL could not start in {site.cluster}: {_end_of_log(site)} "
                     f"(its log is {site.log})."
                 )
-            programs = runnable_binaries(site.account, site.data_dir)
-            if not has_cluster(site):
-                make_cluster(site, programs, keep=alive, fsync=fsync)
-                created = True
-            make_socket_folder(site)
-            _forget_dead_server(site)
-            _launch(site, programs, alive, fsync=fsync)
-            launched = True
     return created
+
+
+def _start(site: Site, alive: int, *, fsync: bool) -> bool:
+    """Start a server that holds the lock `alive` from now on; true if its cluster had to be made."""
+    programs = runnable_binaries(site.account, site.data_dir)
+    new = not has_cluster(site)
+    if new:
+        make_cluster(site, programs, keep=alive, fsync=fsync)
+    make_socket_folder(site)
+    _forget_dead_server(site)
+    _launch(site, programs, alive, fsync=fsync)
+    return new
 
 
 def _launch(site: Site, programs: Path, alive: int, *, fsync: bool) -> None:

@@ -37,9 +37,23 @@ with embedded_server(Path(sys.argv[1]), fsync=False) as server:
 
 @pytest.fixture
 def data_dir(open_folder: Path) -> Path:
-    parent = Path(tempfile.mkdtemp(dir=open_folder))
-    parent.chmod(0o755)
-    return parent / "demeter"
+    """Where nothing is yet."""
+    return new_folder(open_folder) / "demeter"
+
+
+@pytest.fixture(scope="module")
+def used_dir(open_folder: Path) -> Path:
+    """Where a cluster is, made by an earlier command; each test leaves its server stopped."""
+    folder = new_folder(open_folder) / "demeter"
+    with embedded_server(folder, fsync=False):
+        pass
+    return folder
+
+
+def new_folder(parent: Path) -> Path:
+    folder = Path(tempfile.mkdtemp(dir=parent))
+    folder.chmod(0o755)
+    return folder
 
 
 @pytest.fixture
@@ -74,7 +88,8 @@ def address(command: subprocess.Popen[str]) -> str:
 
 def leave(command: subprocess.Popen[str]) -> None:
     _, errors = command.communicate("\n", timeout=60)
-    assert (command.returncode, errors) == (0, "")
+    assert command.returncode == 0, errors
+    assert "LOG:" not in errors  # what the server says is for its log
 
 
 @contextmanager
@@ -134,56 +149,50 @@ def test_the_server_is_private_checksummed_and_the_same_everywhere(data_dir: Pat
         assert ask(server.url, "SELECT datlocale FROM pg_database WHERE datname = 'demeter'") == "C.UTF-8"
         assert ask(server.url, "SELECT upper('ñandú')") == "ÑANDÚ"
         assert ask(server.url, "SHOW server_version").startswith("18.")
+        assert server.created
         socket_folder = Path(make_url(server.url).query["host"])
         assert stat.S_IMODE(socket_folder.stat().st_mode) == 0o700
         assert stat.S_IMODE((data_dir / "log" / "postgres.log").stat().st_mode) == 0o600
 
 
-def test_only_the_first_command_makes_the_cluster(data_dir: Path) -> None:
-    with embedded_server(data_dir, fsync=False) as first:
-        assert first.created
-    with embedded_server(data_dir, fsync=False) as second:
-        assert not second.created
-        assert second.url == first.url
-
-
-def test_two_commands_share_one_server_and_the_last_one_out_stops_it(data_dir: Path, run) -> None:
-    first, second = run(COMMAND, data_dir), run(COMMAND, data_dir)
+def test_two_commands_share_one_server_and_the_last_one_out_stops_it(used_dir: Path, run) -> None:
+    first, second = run(COMMAND, used_dir), run(COMMAND, used_dir)
     assert address(first) == address(second)
-    server = postmaster(data_dir)
+    server = postmaster(used_dir)
     leave(first)
-    assert postmaster(data_dir) == server
+    assert postmaster(used_dir) == server
     leave(second)
-    assert stopped_cleanly(data_dir)
+    assert stopped_cleanly(used_dir)
 
 
-def test_nested_uses_in_one_process_share_the_server(data_dir: Path) -> None:
-    with embedded_server(data_dir, fsync=False) as outer:
-        with embedded_server(data_dir, fsync=False):
+def test_nested_uses_in_one_process_share_the_server(used_dir: Path) -> None:
+    with embedded_server(used_dir, fsync=False) as outer:
+        with embedded_server(used_dir, fsync=False):
             pass
         assert ask(outer.url, "SELECT 1") == 1
-    assert stopped_cleanly(data_dir)
+    assert stopped_cleanly(used_dir)
 
 
-def test_a_killed_command_does_not_keep_the_server_up(data_dir: Path, run) -> None:
-    killed, other = run(COMMAND, data_dir), run(COMMAND, data_dir)
+def test_a_killed_command_does_not_keep_the_server_up(used_dir: Path, run) -> None:
+    killed, other = run(COMMAND, used_dir), run(COMMAND, used_dir)
     address(killed), address(other)
     killed.kill()
     killed.wait()
     leave(other)
-    assert stopped_cleanly(data_dir)
+    assert stopped_cleanly(used_dir)
 
 
-def test_a_server_that_a_killed_command_left_running_is_found_and_stopped(data_dir: Path, run) -> None:
-    killed = run(COMMAND, data_dir)
+def test_a_server_that_a_killed_command_left_running_is_found_and_stopped(used_dir: Path, run) -> None:
+    killed = run(COMMAND, used_dir)
     address(killed)
-    left = postmaster(data_dir)
+    left = postmaster(used_dir)
     killed.kill()
     killed.wait()
-    with embedded_server(data_dir, fsync=False) as server:
-        assert postmaster(data_dir) == left
+    with embedded_server(used_dir, fsync=False) as server:
+        assert not server.created
+        assert postmaster(used_dir) == left
         assert ask(server.url, "SELECT 1") == 1
-    assert stopped_cleanly(data_dir)
+    assert stopped_cleanly(used_dir)
 
 
 def test_four_first_commands_at_once_make_one_cluster(data_dir: Path, run) -> None:
@@ -196,7 +205,7 @@ def test_four_first_commands_at_once_make_one_cluster(data_dir: Path, run) -> No
     assert stopped_cleanly(data_dir)
 
 
-def test_commands_that_come_and_go_at_once_never_meet_a_stopping_server(data_dir: Path, run) -> None:
+def test_commands_that_come_and_go_at_once_never_meet_a_stopping_server(used_dir: Path, run) -> None:
     come_and_go = """
 import sys
 from pathlib import Path
@@ -210,9 +219,9 @@ for _ in range(6):
         with psycopg.connect(host=where, port=5432, user="demeter", dbname="demeter") as connection:
             connection.execute("SELECT 1")
 """
-    for command in [run(come_and_go, data_dir) for _ in range(3)]:
+    for command in [run(come_and_go, used_dir) for _ in range(3)]:
         leave(command)
-    assert stopped_cleanly(data_dir)
+    assert stopped_cleanly(used_dir)
 
 
 def test_a_power_cut_loses_nothing_that_was_committed(data_dir: Path) -> None:
@@ -227,46 +236,46 @@ def test_a_power_cut_loses_nothing_that_was_committed(data_dir: Path) -> None:
     assert stopped_cleanly(data_dir)
 
 
-def test_a_dead_server_whose_number_now_belongs_to_another_process_is_recovered(data_dir: Path) -> None:
-    with embedded_server(data_dir, fsync=False) as server:
-        kill_server(data_dir, server.url)
+def test_a_dead_server_whose_number_now_belongs_to_another_process_is_recovered(used_dir: Path) -> None:
+    with embedded_server(used_dir, fsync=False) as server:
+        kill_server(used_dir, server.url)
     account = server_account()
     with subprocess.Popen(["sleep", "60"], user=account.user, group=account.group) as innocent:
         for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
-            left = data_dir / "postgres" / name
+            left = used_dir / "postgres" / name
             left.write_text("\n".join([str(innocent.pid), *left.read_text().splitlines()[1:]]) + "\n")
-        with embedded_server(data_dir, fsync=False) as server:
+        with embedded_server(used_dir, fsync=False) as server:
             assert ask(server.url, "SELECT 1") == 1
         assert innocent.poll() is None
         innocent.kill()
 
 
-def test_a_start_waits_for_what_is_left_of_a_killed_server_and_says_so(data_dir: Path) -> None:
+def test_a_start_waits_for_what_is_left_of_a_killed_server_and_says_so(used_dir: Path) -> None:
     said: list[str] = []
-    with embedded_server(data_dir, fsync=False) as server, session(server.url) as connection:
+    with embedded_server(used_dir, fsync=False) as server, session(server.url) as connection:
         straggler = connection.execute("SELECT pg_backend_pid()").fetchone()[0]
         os.kill(straggler, signal.SIGSTOP)
-        os.kill(postmaster(data_dir), signal.SIGKILL)
+        os.kill(postmaster(used_dir), signal.SIGKILL)
         threading.Timer(2.5, os.kill, (straggler, signal.SIGCONT)).start()
         begun = time.monotonic()
-        with embedded_server(data_dir, fsync=False, notify=said.append) as again:
+        with embedded_server(used_dir, fsync=False, notify=said.append) as again:
             assert time.monotonic() - begun >= 2.5
             assert ask(again.url, "SELECT 1") == 1
     assert len(said) == 1
-    assert said[0].startswith(f"PostgreSQL is still starting in {data_dir}/postgres.")
+    assert said[0].startswith(f"PostgreSQL is still stopping or recovering in {used_dir}/postgres")
 
 
-def test_ctrl_c_in_the_command_that_started_the_server_leaves_it_to_the_others(data_dir: Path, run) -> None:
-    first = run(COMMAND, data_dir, start_new_session=True)
+def test_ctrl_c_in_the_command_that_started_the_server_leaves_it_to_the_others(used_dir: Path, run) -> None:
+    first = run(COMMAND, used_dir, start_new_session=True)
     address(first)
-    with embedded_server(data_dir, fsync=False) as server:
+    with embedded_server(used_dir, fsync=False) as server:
         os.killpg(first.pid, signal.SIGINT)
         first.wait()
         assert ask(server.url, "SELECT 1") == 1
-    assert stopped_cleanly(data_dir)
+    assert stopped_cleanly(used_dir)
 
 
-def test_a_forked_child_that_unwinds_does_not_stop_its_parents_server(data_dir: Path, run) -> None:
+def test_a_forked_child_that_unwinds_does_not_stop_its_parents_server(used_dir: Path, run) -> None:
     forking = """
 import os, sys
 from pathlib import Path
@@ -279,10 +288,10 @@ with embedded_server(Path(sys.argv[1]), fsync=False):
     os.waitpid(child, 0)
     print((Path(sys.argv[1]) / "postgres" / "postmaster.pid").exists())
 """
-    process = run(forking, data_dir)
+    process = run(forking, used_dir)
     output, _ = process.communicate(timeout=60)
     assert output == "True\n"
-    assert stopped_cleanly(data_dir)
+    assert stopped_cleanly(used_dir)
 
 
 def test_a_first_start_that_is_killed_leaves_no_half_made_cluster(data_dir: Path, run) -> None:
@@ -335,10 +344,12 @@ def test_a_socket_folder_that_somebody_else_prepared_is_refused(data_dir: Path) 
 
 
 def test_data_of_another_major_version_is_refused_with_a_remedy(data_dir: Path) -> None:
-    with embedded_server(data_dir, fsync=False):
-        pass
-    (data_dir / "postgres" / "PG_VERSION").write_text("17\n")
+    cluster = data_dir / "postgres"
+    cluster.mkdir(parents=True)
+    (cluster / "PG_VERSION").write_text("17\n")
+    os.chown(cluster, server_account().uid, server_account().gid)
     assert re.search(r"was made by PostgreSQL 17, .* brings PostgreSQL 18; dump it", refusal(data_dir))
+    assert [path.name for path in data_dir.rglob("*")] == ["postgres", "PG_VERSION"]
 
 
 def test_a_folder_with_other_files_is_refused_and_left_as_it_is(data_dir: Path) -> None:
@@ -367,19 +378,18 @@ def test_a_place_that_cannot_be_written_is_named(data_dir: Path) -> None:
     )
 
 
-def test_a_server_that_cannot_start_tells_why_and_where_its_log_is(data_dir: Path) -> None:
-    with embedded_server(data_dir, fsync=False):
-        pass
-    with (data_dir / "postgres" / "postgresql.conf").open("a") as file:
-        file.write("no_such_setting = 1\n")
-    assert re.search(r"no_such_setting.*its log is .*log/postgres\.log", refusal(data_dir))
+def test_a_server_that_cannot_start_tells_why_and_where_its_log_is(used_dir: Path) -> None:
+    settings = used_dir / "postgres" / "postgresql.conf"
+    good = settings.read_text()
+    settings.write_text(good + "no_such_setting = 1\n")
+    assert re.search(r"no_such_setting.*its log is .*log/postgres\.log", refusal(used_dir))
+    settings.write_text(good)
 
 
-def test_a_long_log_is_set_aside_at_the_next_start(data_dir: Path) -> None:
-    log = data_dir / "log" / "postgres.log"
-    log.parent.mkdir(parents=True)
+def test_a_long_log_is_set_aside_at_the_next_start(used_dir: Path) -> None:
+    log = used_dir / "log" / "postgres.log"
     log.write_text("x" * 1_000_001)
-    with embedded_server(data_dir, fsync=False):
+    with embedded_server(used_dir, fsync=False):
         pass
     assert log.stat().st_size < 10_000
     assert log.with_name("postgres.log.1").stat().st_size == 1_000_001
