@@ -154,7 +154,7 @@ def _is_whole(name: str, data: bytes) -> bool:
 
 
 def _jpeg_end(data: bytes) -> int:
-    """Where the end-of-image marker stands, or -1. Previews in EXIF have one of their own: they are skipped."""
+    """Where the image ends, or -1. Previews in EXIF have ends of their own: they are skipped."""
     at, scans = 2, 0
     while marker := _MARKER.search(data, at):
         code, at = data[marker.start() + 1], marker.end()
@@ -246,7 +246,7 @@ def _heif(data: bytes) -> Samples | None:
     import pillow_heif
 
     try:
-        return np.asarray(pillow_heif.open_heif(io.BytesIO(data), bgr_mode=True))
+        return np.array(pillow_heif.open_heif(io.BytesIO(data), bgr_mode=True))
     except GARBAGE:
         return None
 

@@ -95,13 +95,14 @@ def jpeg_with_exif(block: bytes, size: tuple[int, int] = (64, 48)) -> bytes:
 
 
 def ycck_jpeg() -> bytes:
-    """`four_colours` as Photoshop saves CMYK: luminance and chroma of inverted ink, black ink inverted."""
-    light = np.asarray(four_colours().convert("YCbCr"))
-    key = np.full(light.shape[:2], 255, np.uint8)
-    # Pillow inverts all four on saving; so they go in inverted.
-    data = encode(_cmyk(255 - np.dstack([light, key])), "JPEG", quality=95, subsampling=0)
-    adobe = data.index(b"Adobe")
-    return data[: adobe + 11] + b"\x02" + data[adobe + 12 :]  # transform: YCCK
+    """`four_colours` as Photoshop saves CMYK: inks inverted, and three of them as luminance and chroma."""
+    inks = 255 - np.asarray(four_colours())
+    light = np.asarray(Image.fromarray(inks).convert("YCbCr"))  # YCCK inverts once more
+    no_black = np.full(light.shape[:2], 255, np.uint8)
+    samples = 255 - np.dstack([light, no_black])  # Pillow inverts all four on saving
+    data = encode(Image.frombytes("CMYK", (64, 48), samples.tobytes()), "JPEG", quality=95, subsampling=0)
+    transform = data.index(b"Adobe") + 11
+    return data[:transform] + b"\x02" + data[transform + 1 :]
 
 
 def png_16bit(samples: NDArray[np.uint16]) -> bytes:
@@ -144,11 +145,6 @@ def colour(pixel: NDArray[np.uint8]) -> str:
         if np.abs(pixel[::-1].astype(int) - rgb).max() <= 16:
             return name
     return "none of them"
-
-
-def _cmyk(samples: NDArray[np.uint8]) -> Image.Image:
-    height, width = samples.shape[:2]
-    return Image.frombytes("CMYK", (width, height), samples.tobytes())
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
