@@ -1,0 +1,53 @@
+"""Run an exported network over whole photos with the code that counts them in production."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.boxes import drop_duplicates
+from pipeline.config import ModelChoice, PipelineConfig
+from pipeline.openvino_models import OpenVinoDetector, OpenVinoSegmenter
+from pipeline.photo import detect_tiled
+from pipeline.types import Container, Detections
+from pipeline.weights import ModelCard
+from tools.train.truth import CONTAINER_CLASSES, PLANT_CLASSES, Pixels
+
+LOWEST_SCORE = 0.05  # that is looked at when thresholds are chosen
+GREY = 114  # around a photo or tile that does not fill the input
+
+
+class PlantFinder:
+    """All boxes of all tiles of a photo, doubles included; `merge` drops the doubles."""
+
+    def __init__(self, network: Path, side: int) -> None:
+        card = _card(network, "detect", PLANT_CLASSES, side, LOWEST_SCORE)
+        self.config = pipeline_config(network)
+        self._detector = OpenVinoDetector(card, self.config)
+
+    def __call__(self, photo: Pixels) -> Detections:
+        return detect_tiled(photo, self._detector, self.config)
+
+    def merge(self, found: Detections, min_score: float) -> Detections:
+        sure = found.take(found.scores >= min_score)
+        return drop_duplicates(sure, self.config.max_iou, self.config.max_cut_overlap)
+
+
+class ContainerFinder:
+    """The containers of a photo that score at least `min_score`."""
+
+    def __init__(self, network: Path, side: int, min_score: float) -> None:
+        card = _card(network, "segment", CONTAINER_CLASSES, side, min_score)
+        self._segmenter = OpenVinoSegmenter(card, pipeline_config(network))
+
+    def __call__(self, photo: Pixels) -> list[Container]:
+        return self._segmenter(np.ascontiguousarray(photo))
+
+
+def pipeline_config(network: Path) -> PipelineConfig:
+    return PipelineConfig(detector=ModelChoice(network), segmenter=ModelChoice(network))
+
+
+def _card(network: Path, task: str, classes: tuple[str, ...], side: int, min_score: float) -> ModelCard:
+    return ModelCard(network.stem, "", task, network, "", classes, side, side, GREY, min_score)
