@@ -229,7 +229,9 @@ def look_up(
     if verdict is Verdict.SET_ASIDE:
         return f"nothing: it failed {row.attempts} times (--retry tries again)"
     waits = row.status in (SessionStatus.NEEDS_LOCATION, SessionStatus.NEEDS_CONFIG)
-    return "book the count that waits" if waits and place else f"nothing: counted before ({row.status})"
+    if waits and place and lot_at(connection, place.id, dt.datetime.now(dt.UTC)):
+        return "book the count that waits"
+    return f"nothing: counted before ({row.status})"
 
 
 def save_failure(connection: Connection, held: Claim, failure: PhotoFailure) -> Saved:

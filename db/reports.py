@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, func, literal, select
 from sqlalchemy.orm import aliased
 
 from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductState
@@ -51,10 +51,10 @@ def stock(
             ProductState.code,
             ProductSize.code,
             PackagingCatalog.sku,
-            func.sum(lots.c.plants),
+            _whole(func.sum(lots.c.plants)),
             # A lot that was never counted leaves the sum without bounds.
-            case((func.bool_and(lots.c.low.is_not(None)), func.sum(lots.c.low))),
-            case((func.bool_and(lots.c.high.is_not(None)), func.sum(lots.c.high))),
+            case((func.bool_and(lots.c.low.is_not(None)), _whole(func.sum(lots.c.low)))),
+            case((func.bool_and(lots.c.high.is_not(None)), _whole(func.sum(lots.c.high)))),
             func.min(lots.c.counted_at),
         )
         .select_from(lots)
@@ -81,6 +81,11 @@ def stock(
         inside = StorageLocation.code.startswith(f"{code}-", autoescape=True)
         grouped = grouped.where((StorageLocation.code == code) | inside)
     return [StockRow(*row) for row in connection.execute(grouped)]
+
+
+def _whole(total: ColumnElement[Any]) -> ColumnElement[int]:
+    """PostgreSQL's sum of bigint is numeric; plants are whole."""
+    return cast(total, BigInteger)
 
 
 def _lots(as_of: dt.datetime | None) -> Select[Any]:

@@ -33,6 +33,7 @@ EXIT_CODES: dict[type[BaseException], ExitCode] = {
     SettingsError: ExitCode.CONFIG,
     ImportError: ExitCode.CONFIG,
     pipeline.NoPhotos: ExitCode.USAGE,
+    pipeline.TruthError: ExitCode.USAGE,
     pipeline.PhotoError: ExitCode.PARTIAL,
     pipeline.StorageError: ExitCode.STORAGE,
     pipeline.ModelError: ExitCode.MODEL,

@@ -89,6 +89,8 @@ def print_table(
     table.show_footer = total is not None
     table.box = None
     table.padding = (0, 1)
+    table.collapse_padding = True
+    table.pad_edge = False
     for key, heading in columns.items():
         numeric = any(isinstance(row.get(key), int | float | Decimal) for row in rows)
         footer = _shown(key, total.get(key)) if total is not None else ""
@@ -113,7 +115,7 @@ def _fitting(
     kept = dict(columns)
     for key in droppable:
         widths = [max(len(kept[k]), *(len(_shown(k, row.get(k))) for row in rows), 0) for k in kept]
-        if sum(widths) + 2 * len(widths) <= width:
+        if sum(widths) + len(widths) - 1 <= width:
             break
         kept.pop(key, None)
     return kept

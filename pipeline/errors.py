@@ -5,6 +5,7 @@
     StorageError      originals, overlays or evidence cannot be written
     WorkerCrash       a worker process died; what was finished is saved
     NoPhotos          the paths given hold nothing to count
+    TruthError        a file of labelled photos cannot be used
 
 Every message says what happened, where, and what to do.
 """
@@ -30,3 +31,7 @@ class WorkerCrash(Exception):
 
 class NoPhotos(Exception):
     """The paths given do not exist or hold no photo."""
+
+
+class TruthError(Exception):
+    """A file of labelled photos cannot be used."""

@@ -72,6 +72,8 @@ class Counter:
         with clock.stage("estimate"):
             counts, owner = count_containers(pixels, containers, found, (owner, regions))
         warnings = tuple(find_doubts(counts))
+        if warnings:
+            counts = tuple(_widened(count) for count in counts)
         low, high = bounds(sum(c.seen for c in counts), sum(c.hidden for c in counts), bool(warnings))
         result = PhotoResult(
             photo=photo,
@@ -148,6 +150,12 @@ def count_containers(
         counts.append(_loose_count(found.take(loose), pixels))
         owner = np.where(loose, len(containers), owner)
     return tuple(counts), owner
+
+
+def _widened(count: ContainerCount) -> ContainerCount:
+    """A photo to be looked at casts doubt on each of its containers."""
+    low, high = bounds(count.seen, count.hidden, doubtful=True)
+    return replace(count, low=low, high=high)
 
 
 def _loose_count(found: Detections, pixels: Pixels) -> ContainerCount:

@@ -80,8 +80,8 @@ TABLE_COLUMNS = {
     "seen": "seen",
     "hidden": "hidden",
     "total": "total",
-    "interval": "90% interval",
-    "seconds": "seconds",
+    "interval": "90% range",
+    "seconds": "sec",
     "status": "status",
 }
 CSV_COLUMNS = (

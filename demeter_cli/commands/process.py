@@ -71,8 +71,8 @@ COLUMNS = {
     "seen": "seen",
     "hidden": "hidden",
     "total": "total",
-    "interval": "90% interval",
-    "seconds": "seconds",
+    "interval": "90% range",
+    "seconds": "sec",
     "status": "status",
 }
 CSV_COLUMNS = (

@@ -77,7 +77,7 @@ def print_stock(rows: list[dict[str, Any]], title: str) -> None:
         "product": "product",
         "packaging": "packaging",
         "plants": "plants",
-        "interval": "90% interval",
+        "interval": "90% range",
         "counted_at": "counted",
     }
     shown = [{**row, "interval": output.interval(row["low"], row["high"])} for row in rows]

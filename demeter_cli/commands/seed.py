@@ -11,7 +11,7 @@ from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format
 
 COLUMNS = {
-    "file": "file",
+    "file": "table",
     "read": "read",
     "inserted": "inserted",
     "unchanged": "unchanged",
@@ -19,6 +19,11 @@ COLUMNS = {
     "kept": "kept",
     "rejected": "rejected",
 }
+
+
+def _table_name(file: str) -> str:
+    """`03_products.csv` loads products."""
+    return Path(file).stem.split("_", 1)[-1]
 
 
 def seed(
@@ -50,7 +55,7 @@ def seed(
         for each in folders:
             for report in load_seeds(connection, each, overwrite=overwrite):
                 counted = {key: getattr(report, key) for key in COLUMNS if key not in ("file", "rejected")}
-                rows.append({"file": report.file, **counted, "rejected": len(report.rejected)})
+                rows.append({"file": _table_name(report.file), **counted, "rejected": len(report.rejected)})
                 rejects += [f"{report.file}, line {line}: {reason}" for line, reason in report.rejected]
     match output_format:
         case Format.JSON:
