@@ -79,7 +79,8 @@ def decode(path: Path, *, max_pixels: int, min_side: int, reduce: int = 1) -> Pi
     if not _is_whole(header.format, data):
         raise PhotoError(f"{shown} is cut off: part of the {header.format} image is missing; copy it again.")
     pixels = _pixels(header, data, reduce)
-    if pixels is None:
+    width, height = header.upright
+    if pixels is None or pixels.shape[:2] != (-(-height // reduce), -(-width // reduce)):
         raise PhotoError(
             f"{shown} is damaged, or a kind of {header.format} image that cannot be read: copy it again."
         )

@@ -138,16 +138,17 @@ def _from_pillow(name: str, image: ImageFile.ImageFile) -> Header:
 def _png(file: BinaryIO) -> Header:
     """By hand: Pillow decodes all pixels to look for EXIF behind them, and stumbles over large texts."""
     file.seek(len(PNG_SIGNATURE))
-    width, height, block = 0, 0, b""
+    # The first chunk is the header. Decoders look there, so a second one must not hide a bomb from us.
+    _, kind, width, height = struct.unpack(">I4sII", file.read(16))
+    if kind != b"IHDR":
+        raise ValueError("no header")
+    block = b""
+    file.seek(len(PNG_SIGNATURE))
     while len(lead := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", lead)
         after = file.tell() + length + 4
-        if kind == b"IHDR":
-            width, height = struct.unpack(">II", file.read(8))
-        elif kind == b"eXIf":
+        if kind == b"eXIf":
             block = file.read(length)
-        elif kind == b"IEND":
-            break
         file.seek(after)
     exif = _exif(block)
     return Header("PNG", width, height, exif.orientation, exif)

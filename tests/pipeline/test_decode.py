@@ -172,7 +172,8 @@ def test_the_content_decides_and_not_the_extension(tmp_path: Path) -> None:
         (b"Dear customer, enclosed you will find", "holds no photo"),
         (b"GIF89a" + bytes(100), "holds no photo"),
         (b"\xff\xd8\xff", "damaged or cut off"),
-        (b"\x89PNG\r\n\x1a\n", "without pixels"),
+        (b"\x89PNG\r\n\x1a\n", "damaged or cut off"),
+        (images.png_of_size(0, 40), "without pixels"),
         (b"RIFF\x10\0\0\0WEBP", "damaged or cut off"),
         (b"II*\0\x08\0\0\0", "damaged or cut off"),
         (b"\0\0\0\x18ftypheic", "damaged or cut off"),
@@ -205,6 +206,12 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path, make: obj
     sentence = refusal(tmp_path, make(40_000, 40_000))
     assert "1,600.0 megapixels" in sentence
     assert "the limit is 1.0 megapixels" in sentence
+
+
+def test_a_second_header_does_not_hide_a_bomb(tmp_path: Path) -> None:
+    header = slice(8, 33)
+    bomb, small = images.png_of_size(40_000, 40_000), images.png_of_size(100, 100)
+    assert "megapixels" in refusal(tmp_path, bomb[:33] + small[header] + bomb[33:])
 
 
 def test_a_file_too_large_for_its_pixels_is_refused_unread(tmp_path: Path) -> None:
