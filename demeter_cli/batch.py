@@ -35,6 +35,7 @@ class Batch:
     connection: Connection
     settings: Settings
     config: PipelineConfig
+    model: tuple[str, str]  # name and sha256
     request: Request
     claims: dict[str, Claim] = field(default_factory=dict)  # by sha256
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -49,12 +50,11 @@ class Batch:
 
         with run_lock(self.connection):
             places, fixed = self._places()
-            model = model_identity(self.config)
             user = user_id(self.connection, self.settings.user)
             self.connection.rollback()
             if self.config.overlay_dir is not None:
                 own_folder(self.config.overlay_dir)
-            run = start_run(self.connection, "process", model, self.config.fingerprint(), user)
+            run = start_run(self.connection, "process", self.model, self.config.fingerprint(), user)
             status = RunStatus.FAILED
             try:
                 self._count(run, places, fixed)
@@ -197,7 +197,7 @@ class Batch:
         from pipeline.types import PhotoFailure
 
         places, fixed = self._places()
-        key = (model_identity(self.config)[1], self.config.fingerprint())
+        key = (self.model[1], self.config.fingerprint())
         rows = []
         for found in find_photos(self.request.photos):
             if isinstance(found, PhotoFailure):

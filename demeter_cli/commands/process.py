@@ -41,7 +41,7 @@ def process(
 
     Example: demeter process examples
     """
-    from demeter_cli.batch import Batch, Request
+    from demeter_cli.batch import Batch, Request, model_identity
     from demeter_cli.settings import load_settings
     from demeter_cli.site import has_embedded_database, open_database
     from pipeline.find import count_photos
@@ -54,8 +54,9 @@ def process(
     if dry_run and settings.database_url is None and not has_embedded_database(settings):
         _plan_first_run(total, settings)
         return
+    model = model_identity(config)  # A damaged model is found before a database is made.
     with open_database(settings) as connection:
-        batch = Batch(connection, settings, config, Request(photos, place, total, retry))
+        batch = Batch(connection, settings, config, model, Request(photos, place, total, retry))
         if dry_run:
             _print_plan(batch.plan(), output_format)
             return

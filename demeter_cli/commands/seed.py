@@ -43,7 +43,6 @@ def seed(
     Rows that a person edited since are kept, unless --overwrite is given.
     """
     from db.seeds import load_seeds
-
     from demeter_cli import output
     from demeter_cli.settings import load_settings, shipped
     from demeter_cli.site import open_database
