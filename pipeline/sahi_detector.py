@@ -47,8 +47,8 @@ class SahiDetector:
 
     def _detect(self, tile: Pixels) -> Detections:
         self._model.perform_inference(np.ascontiguousarray(tile[..., ::-1]))
-        origin: list[int | float] = [0, 0]
-        size: list[int | float] = [tile.shape[0], tile.shape[1]]
+        origin: list[list[int | float]] = [[0, 0]]
+        size: list[list[int | float]] = [[tile.shape[0], tile.shape[1]]]
         self._model.convert_original_predictions(shift_amount=origin, full_shape=size)
         found = self._model.object_prediction_list
         return Detections(

@@ -97,7 +97,7 @@ def _print(connection: Connection, rows: list[dict[str, Any]], overlays: Path, o
     for row in rows:
         row["interval"] = output.interval(row["low"], row["high"])
         row["photo"] = Path(row["photo"]).name
-    output.print_table(rows, COLUMNS, droppable=("seconds", "hidden", "seen", "interval"))
+    output.print_table(rows, COLUMNS, droppable=("seconds", "hidden", "seen", "interval", "place"))
     output.print_warnings(rows)
     for hint in _hints(rows):
         output.say(hint)

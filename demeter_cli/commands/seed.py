@@ -62,7 +62,7 @@ def seed(
         case Format.CSV:
             output.print_csv(rows, tuple(COLUMNS))
         case Format.TABLE:
-            output.print_table(rows, COLUMNS)
+            output.print_table(rows, COLUMNS, droppable=("unchanged", "updated", "kept"))
     for reject in rejects:
         output.tell(reject)
     if rejects:
