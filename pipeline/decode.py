@@ -27,10 +27,6 @@ from pipeline.exif import GARBAGE, PNG_SIGNATURE, Header, read_header
 from pipeline.find import printable
 from pipeline.types import Pixels
 
-# No encoder needs more for a pixel (16-bit RGBA, uncompressed) and its metadata: what is larger is no photo.
-BYTES_PER_PIXEL = 8
-METADATA_BYTES = 64_000_000
-
 JPEG_QUALITY = 90
 WEBP_QUALITY = 85
 
@@ -71,7 +67,7 @@ def decode(path: Path, *, max_pixels: int, min_side: int, reduce: int = 1) -> Pi
     try:
         with path.open("rb") as file:
             header = read_header(file, path)
-            _check_size(header, os.fstat(file.fileno()).st_size, max_pixels, min_side, shown)
+            _check_size(header, max_pixels, min_side, shown)
             file.seek(0)
             data = file.read()
     except OSError as error:
@@ -121,7 +117,7 @@ def save_image(path: Path, pixels: Pixels) -> None:
         ) from error
 
 
-def _check_size(header: Header, size: int, max_pixels: int, min_side: int, shown: str) -> None:
+def _check_size(header: Header, max_pixels: int, min_side: int, shown: str) -> None:
     """Before a byte is decoded: a small file can hold pixels for more memory than there is."""
     width, height = header.upright
     if min(width, height) < min_side:
@@ -133,11 +129,6 @@ def _check_size(header: Header, size: int, max_pixels: int, min_side: int, shown
         raise PhotoError(
             f"{shown} is too large ({width}×{height}, {width * height / 1e6:,.1f} megapixels):"
             f" the limit is {max_pixels / 1e6:,.1f} megapixels; raise it or send a smaller copy."
-        )
-    if size > width * height * BYTES_PER_PIXEL + METADATA_BYTES:
-        raise PhotoError(
-            f"{shown} has {size / 1e6:,.0f} MB for {width}×{height} pixels, which is no photo:"
-            " copy it again from the camera."
         )
 
 

@@ -27,6 +27,9 @@ from pipeline.types import Gps, PhotoInfo
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
+# Some readers take in the whole file. 100 megapixels with 16 bits and four channels have 0.8 GB.
+MAX_BYTES = 1_000_000_000
+
 MAKE, MODEL, ORIENTATION, EXIF_IFD, GPS_IFD = 0x010F, 0x0110, 0x0112, 0x8769, 0x8825
 TAKEN, DIGITIZED = 0x9003, 0x9004
 TAKEN_OFFSET, DIGITIZED_OFFSET = 0x9011, 0x9012
@@ -89,6 +92,13 @@ def read_info(path: Path) -> PhotoInfo:
 
 def read_header(file: BinaryIO, path: Path) -> Header:
     """Raises PhotoError; `path` is only for its sentence. The content decides the format, not the name."""
+    size = file.seek(0, io.SEEK_END)
+    if size > MAX_BYTES:
+        raise PhotoError(
+            f"{printable(path)} has {size / 1e6:,.0f} MB, which is no photo:"
+            f" the limit is {MAX_BYTES / 1e6:,.0f} MB; send a smaller copy."
+        )
+    file.seek(0)
     start = file.read(16)
     file.seek(0)
     name = _format(start)

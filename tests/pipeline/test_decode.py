@@ -214,7 +214,7 @@ def test_a_second_header_does_not_hide_a_bomb(tmp_path: Path) -> None:
     assert "megapixels" in refusal(tmp_path, bomb[:33] + small[header] + bomb[33:])
 
 
-def test_a_file_too_large_for_its_pixels_is_refused_unread(tmp_path: Path) -> None:
+def test_a_file_too_large_for_a_photo_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(images.photo())
     os.truncate(path, 50_000_000_000)  # a hole: reading it would fill the memory
