@@ -1,12 +1,13 @@
 """Our own PostgreSQL server, for people who have none.
 
 It listens on a socket only. Commands which run at the same time share it; the first one in starts it and
-the last one out stops it. Three files beside the cluster carry `flock` locks, which the kernel drops when a
+the last one out stops it. Two files beside the cluster carry `flock` locks, which the kernel drops when a
 process ends, however it ends:
 
-    postgres.lock    held while a command decides: make the cluster, start, stop
-    postgres.users   held shared by each command that uses the server; the last one out gets it alone
-    postgres.alive   inherited by the server and all its processes; free only when none of them is left
+    postgres.users   held shared by each command; the last one out gets it alone, and keeps newcomers waiting
+                     until it has stopped the server
+    postgres.alive   held alone by whoever starts the server, then inherited by the server and all its
+                     processes; free only when none of them is left
 
 So nothing here trusts a process id that was written into a file: after a crash or a restart of a container,
 that number may belong to somebody else.
@@ -97,7 +98,7 @@ def embedded_server(
         site = Site(data_dir.resolve(), server_account())
         prepare(site)
     with _counted_in(site, notify):
-        with _sentences(data_dir), _deciding(site, notify):
+        with _sentences(data_dir):
             created = _ensure_ready(site, fsync=fsync, notify=notify)
         yield EmbeddedServer(_url(site), created, site.data_dir)
 
@@ -106,26 +107,28 @@ def embedded_server(
 def _counted_in(site: Site, notify: Notify) -> Iterator[None]:
     process = os.getpid()
     with _lock_file(site, "users") as users:
-        with _deciding(site, notify):  # without it, this would wait for one that stops, and not say so
-            fcntl.flock(users, fcntl.LOCK_SH)
+        for _ in _patiently(notify, f"Another command is still stopping PostgreSQL in {site.cluster}."):
+            if _lock(users, fcntl.LOCK_SH):
+                break
         try:
             yield
         finally:
-            if os.getpid() == process:  # a forked child that unwinds must not stop its parent's server
-                with _deciding(site, notify):
-                    if _lock(users):
-                        _stop(site, notify)
+            # A forked child that unwinds must not stop its parent's server.
+            if os.getpid() == process and _lock(users, fcntl.LOCK_EX):
+                _stop(site, notify)
 
 
 def _ensure_ready(site: Site, *, fsync: bool, notify: Notify) -> bool:
     """Return once the server takes connections; true if its cluster was made just now."""
     created = False
-    for _ in _patiently(
-        notify, f"PostgreSQL is still stopping or recovering in {site.cluster}; this can take minutes."
-    ):
+    word = (
+        f"Another command is starting PostgreSQL in {site.cluster}, or a server that was killed is still "
+        "going away; waiting for it."
+    )
+    for _ in _patiently(notify, word):
         if _is_ready(site):
             return False
-        with _alone(site) as alive:  # else it starts, or the last of a killed server is still going away
+        with _alone(site) as alive:
             if alive is not None:
                 created = _start(site, alive, fsync=fsync)
                 break
@@ -186,7 +189,8 @@ def _stop(site: Site, notify: Notify) -> None:
     server = _listening_process(site) if _is_ready(site) else None
     if not server:  # or it runs in another container, where its number means nothing to us
         return
-    os.kill(server, signal.SIGINT)  # "fast": refuse newcomers, end sessions, write everything out
+    with suppress(ProcessLookupError):
+        os.kill(server, signal.SIGINT)  # "fast": refuse newcomers, end sessions, write everything out
     for _ in _patiently(notify, f"PostgreSQL is still writing its data in {site.cluster} before it stops."):
         with _alone(site) as alive:
             if alive is not None:
@@ -241,21 +245,10 @@ def _somebody_answers(address: Path) -> bool:
 
 
 @contextmanager
-def _deciding(site: Site, notify: Notify) -> Iterator[None]:
-    """Hold the lock under which the server is started and stopped."""
-    word = f"Another Demeter command is starting or stopping PostgreSQL in {site.cluster}; waiting for it."
-    with _lock_file(site, "lock") as descriptor:
-        for _ in _patiently(notify, word):
-            if _lock(descriptor):
-                break
-        yield
-
-
-@contextmanager
 def _alone(site: Site) -> Iterator[int | None]:
     """The lock that every server holds, for us to hand to a new one; None while a part of one lives."""
     with _lock_file(site, "alive") as descriptor:
-        yield descriptor if _lock(descriptor) else None
+        yield descriptor if _lock(descriptor, fcntl.LOCK_EX) else None
 
 
 @contextmanager
@@ -269,10 +262,10 @@ def _lock_file(site: Site, name: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    """Whether this file is ours alone now. A shared lock that we had on it is lost when it is not."""
+def _lock(descriptor: int, kind: int) -> bool:
+    """Try to take a lock, shared or alone. A lock held before is given up for it, also in vain."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -262,7 +262,7 @@ def test_a_start_waits_for_what_is_left_of_a_killed_server_and_says_so(used_dir:
             assert time.monotonic() - begun >= 2.5
             assert ask(again.url, "SELECT 1") == 1
     assert len(said) == 1
-    assert said[0].startswith(f"PostgreSQL is still stopping or recovering in {used_dir}/postgres")
+    assert said[0].startswith(f"Another command is starting PostgreSQL in {used_dir}/postgres")
 
 
 def test_ctrl_c_in_the_command_that_started_the_server_leaves_it_to_the_others(used_dir: Path, run) -> None:
