@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from psycopg import Error as DriverError
+import psycopg
 from sqlalchemy import URL, Connection, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool
@@ -17,7 +18,7 @@ OLDEST_SERVER = (15, 0)  # unique keys where NULL is a value (NULLS NOT DISTINCT
 _DRIVER = "postgresql+psycopg"
 _DEFAULTS = {"connect_timeout": "10", "application_name": "demeter"}  # an address may say otherwise
 _PATTERN = "postgresql://user:password@host:5432/name"
-_REMEDY = "check that the server is running and that the address, the user and the password are right"
+_REMEDY = "check that the server is running and that host, port, database, user and password are right"
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _REMEDIES = {
     "53100": "its disk is full; make room and run again",
@@ -53,14 +54,9 @@ def guard() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        if error.connection_invalidated:
-            message = (
-                "The database went away in the middle of the work; what was saved is kept, so run again."
-            )
-        else:
-            remedy = _REMEDIES.get(_sqlstate(error), f"run again, and if it persists, {_REMEDY}")
-            message = f"The database could not do its work ({_cause(error)}): {remedy}."
-        raise DatabaseUnavailable(message) from error
+        raise DatabaseUnavailable(_interruption(error.orig)) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:  # COPY speaks to the driver itself
+        raise DatabaseUnavailable(_interruption(error)) from error
 
 
 def parse_address(address: str | URL) -> URL:
@@ -96,13 +92,22 @@ def _name(url: URL) -> str:
     return f"database {url.database or url.username or 'postgres'!r} at {host}, port {url.port or 5432}"
 
 
-def _sqlstate(error: DBAPIError) -> str:
-    return (error.orig.sqlstate or "") if isinstance(error.orig, DriverError) else ""
+def _interruption(error: BaseException | None) -> str:
+    state = (error.sqlstate or "") if isinstance(error, psycopg.Error) else ""
+    if not state or state.startswith(("08", "57P")):  # without a state, it was not the server that spoke
+        return "The database went away in the middle of the work: what was saved is kept, so run again."
+    remedy = _REMEDIES.get(state, f"run again, and if it persists, {_REMEDY}")
+    return f"The database could not do its work ({_first_line(error)}): {remedy}."
 
 
-def _cause(error: DBAPIError, url: URL | None = None) -> str:
-    """The driver's words on one line, without the password should they ever hold it."""
-    words = " ".join(str(error.orig).split())
-    if url is not None and url.password:
-        words = words.replace(str(url.password), "***")
-    return words.rstrip(".")
+def _cause(error: DBAPIError, url: URL) -> str:
+    """The driver's words, without the password should they ever hold it."""
+    words = _first_line(error.orig)
+    for password in (url.password, url.query.get("password")):
+        if password:
+            words = re.sub(rf"(?<!\w){re.escape(str(password))}(?!\w)", "***", words)
+    return words
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -25,8 +25,13 @@ _SCRIPTS = Path(__file__).with_name("migrations")
 
 
 def upgrade(address: str | URL) -> None:
-    """Bring the schema to head and make the next days' partitions. Several programs may do it at once."""
+    """Bring the schema to head and make the next days' partitions. Several programs may do it at once.
+
+    Each revision is a transaction: one that fails leaves the database at the revision before it. Raises
+    SchemaMismatch, and changes nothing, when the database is ahead of this program.
+    """
     with connect(address) as connection:
+        _refuse_unknown(current(connection))
         command.upgrade(_config(connection), "head")
         connection.commit()
         ensure_partitions(connection, dt.datetime.now(dt.UTC).date(), DAYS_AHEAD + 1)
@@ -50,19 +55,14 @@ def current(connection: Connection) -> str | None:
 def check(connection: Connection) -> None:
     """Raise SchemaMismatch unless the database is at head."""
     revision = current(connection)
-    if revision == head():
-        return
     if revision is None:
         raise SchemaMismatch("The database has no Demeter tables yet: run `demeter db upgrade`.")
-    if revision in {script.revision for script in _scripts().walk_revisions()}:
+    if revision != head():
+        _refuse_unknown(revision)
         raise SchemaMismatch(
             f"The database is at revision {revision} and this program needs {head()}: "
             "run `demeter db upgrade`."
         )
-    raise SchemaMismatch(
-        f"The database is at revision {revision}, which this program does not know (it knows {head()}): "
-        "a newer Demeter migrated it, so upgrade the program."
-    )
 
 
 def draft(address: str | URL, message: str) -> None:
@@ -70,6 +70,15 @@ def draft(address: str | URL, message: str) -> None:
     with connect(address) as connection:
         rev_id = f"{int(head()) + 1:04}"
         command.revision(_config(connection), message, autogenerate=True, rev_id=rev_id)
+
+
+def _refuse_unknown(revision: str | None) -> None:
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if revision is not None and revision not in known:
+        raise SchemaMismatch(
+            f"The database is at revision {revision}, which this program does not know (it knows {head()}): "
+            "a newer Demeter migrated it, so upgrade the program."
+        )
 
 
 def _config(connection: Connection) -> Config:

@@ -25,7 +25,7 @@ def _migrate(connection: Connection) -> None:
     # Waiting for another program's upgrade may take long; waiting for a lock on a table in use may not, since
     # every later query would queue behind us.
     connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
-    connection.execute(text("SET lock_timeout = '10s'"))
+    connection.execute(text("SET lock_timeout = '5s'"))
     connection.execute(text("SET statement_timeout = '10min'"))
     connection.commit()
     try:

@@ -1,7 +1,7 @@
 """${message}
 
 Rules for a safe migration:
-- One transaction, seconds long. Waiting for a lock is cut off after 10 s (env.py): retry when it is quiet.
+- One transaction, seconds long. Waiting for a lock is cut off after 5 s (env.py): retry when it is quiet.
 - The program before this one may still be running: add first, remove a release later.
 - A new column is nullable or has a constant default. Fill it in batches, then SET NOT NULL through a
   CHECK ... NOT VALID that is validated in a transaction of its own.

@@ -39,7 +39,7 @@ TABLES = (
         CONSTRAINT ck_images_sha256 CHECK (sha256 ~ '^[0-9a-f]{64}$'),
         CONSTRAINT ck_images_storage_key CHECK (length(storage_key) BETWEEN 1 AND 512),
         CONSTRAINT ck_images_thumbnail_key CHECK (length(thumbnail_key) BETWEEN 1 AND 512),
-        CONSTRAINT ck_images_content_type CHECK (content_type LIKE 'image/%%'),
+        CONSTRAINT ck_images_content_type CHECK (content_type LIKE 'image/%'),
         CONSTRAINT ck_images_file_size_bytes CHECK (file_size_bytes BETWEEN 1 AND 500 * 1024 * 1024),
         CONSTRAINT ck_images_width_px CHECK (width_px > 0),
         CONSTRAINT ck_images_height_px CHECK (height_px > 0),
