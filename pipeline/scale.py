@@ -31,11 +31,13 @@ class ScaleFit:
 
 
 def fit_scale(rows: NDArray[np.float32], apparent: NDArray[np.float32]) -> ScaleFit | None:
-    """A robust line through apparent sizes (pixels) at rows (pixels); None without any.
+    """A robust line through apparent sizes (pixels) at rows (pixels); None without any above zero.
 
-    Theil–Sen: the slope is the median over pairs, so a third of wrong boxes do not turn it. All sizes
-    in one row, or few of them, give a constant.
+    Theil–Sen: the slope is the median over pairs, so a third of wrong boxes, scattered over the rows,
+    do not turn it. All sizes in one row, or few of them, give a constant.
     """
+    real = apparent > 0  # What has no area would make the scale zero, and areas are divided by it.
+    rows, apparent = rows[real], apparent[real]
     if not len(rows):
         return None
     row, size = float(np.median(rows)), float(np.median(apparent))
