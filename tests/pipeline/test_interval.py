@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.interval import bounds, spread
+
+PLANTS = st.integers(0, 100_000)
+
+
+@given(PLANTS, PLANTS, st.booleans())
+def test_the_interval_holds_the_total_and_no_negative_plants(seen: int, hidden: int, doubtful: bool) -> None:
+    low, high = bounds(seen, hidden, doubtful)
+    assert 0 <= low <= seen + hidden <= high
+    assert isinstance(low, int)
+    assert isinstance(high, int)
+
+
+@given(PLANTS, PLANTS)
+def test_another_plant_never_lowers_a_bound(seen: int, hidden: int) -> None:
+    low, high = bounds(seen, hidden)
+    for more in (bounds(seen + 1, hidden), bounds(seen, hidden + 1)):
+        assert more[0] >= low
+        assert more[1] >= high
+
+
+@given(PLANTS, PLANTS)
+def test_doubt_and_guessing_widen(seen: int, hidden: int) -> None:
+    low, high = bounds(seen, hidden)
+    doubtful_low, doubtful_high = bounds(seen, hidden, doubtful=True)
+    assert doubtful_low <= low
+    assert doubtful_high >= high
+    assert spread(seen, hidden + 1) > spread(seen, hidden)
+
+
+def test_even_nothing_is_not_certain() -> None:
+    assert bounds(0, 0) == (0, 1)
+
+
+@pytest.mark.parametrize("plants", [100, 1000, 10_000])
+def test_a_plant_seen_is_worth_more_than_a_plant_guessed(plants: int) -> None:
+    assert spread(plants, 0) < spread(0, plants)
+    # Errors shared by a photo do not average out: the share never falls below them.
+    assert spread(plants, 0) / plants > 0.05

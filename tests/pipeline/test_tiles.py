@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sahi.slicing import get_slice_bboxes
+
+from pipeline.tiles import EDGE_MARGIN, Tile, crosses_edge, plan_tiles
+
+SIDES = st.integers(1, 3000)
+TILES = st.integers(16, 700)
+OVERLAPS = st.floats(0, 0.75)
+
+
+@given(SIDES, SIDES, TILES, OVERLAPS)
+def test_the_plan_is_that_of_sahi(width: int, height: int, tile: int, overlap: float) -> None:
+    theirs = get_slice_bboxes(height, width, tile, tile, False, overlap, overlap)
+    ours = [[t.x, t.y, t.x + t.width, t.y + t.height] for t in plan_tiles(width, height, tile, overlap)]
+    assert ours == theirs
+
+
+@given(SIDES, SIDES, TILES, OVERLAPS)
+def test_every_pixel_lies_in_a_tile_and_every_tile_in_the_photo(
+    width: int, height: int, tile: int, overlap: float
+) -> None:
+    tiles = plan_tiles(width, height, tile, overlap)
+    columns, rows = np.zeros(width, bool), np.zeros(height, bool)
+    for x, y, across, down in tiles:
+        assert x >= 0 <= y
+        assert x + across <= width
+        assert y + down <= height
+        columns[x : x + across] = rows[y : y + down] = True
+    assert columns.all()
+    assert rows.all()
+    # A full grid of columns and rows, so what covers both sides covers the photo.
+    assert len(set(tiles)) == len(tiles) == len({t.x for t in tiles}) * len({t.y for t in tiles})
+
+
+@given(SIDES, SIDES, TILES, OVERLAPS)
+def test_neighbours_share_at_least_the_overlap(width: int, height: int, tile: int, overlap: float) -> None:
+    starts = sorted({t.x for t in plan_tiles(width, height, tile, overlap)})
+    shared = [a + tile - b for a, b in zip(starts, starts[1:], strict=False)]
+    assert all(pixels >= int(tile * overlap) for pixels in shared)
+
+
+@pytest.mark.parametrize("extra", [1, 2, 127, 128, 129, 383, 384, 385])
+def test_the_strip_left_at_the_edge_gets_a_whole_tile(extra: int) -> None:
+    tiles = plan_tiles(512 + extra, 512, 512, 0.25)
+    assert tiles[-1] == Tile(extra, 0, 512, 512)
+
+
+def test_a_photo_smaller_than_the_tile_is_one_tile_of_its_own_size() -> None:
+    assert plan_tiles(300, 200, 512, 0.25) == [Tile(0, 0, 300, 200)]
+    assert plan_tiles(300, 512, 512, 0.25) == [Tile(0, 0, 300, 512)]
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ([0, 50, 30, 80], True),  # left
+        ([50, 1, 80, 40], True),  # top
+        ([70, 40, 99, 60], True),  # right
+        ([40, 70, 60, 100], True),  # bottom
+        ([EDGE_MARGIN + 0.1, 40, 60, 60], False),
+        ([40, 40, 100 - EDGE_MARGIN - 0.1, 60], False),
+        ([-5, 40, 20, 60], True),  # a network may say more than the tile holds
+    ],
+)
+def test_a_box_at_an_inner_edge_is_cut(box: list[float], expected: bool) -> None:
+    middle = Tile(100, 100, 100, 100)
+    assert crosses_edge(np.array([box], np.float32), middle, 300, 300).tolist() == [expected]
+
+
+def test_no_box_is_cut_where_the_photo_itself_ends() -> None:
+    at_all_sides = np.array([[0, 0, 100, 100], [0, 0, 10, 10], [90, 90, 100, 100]], np.float32)
+    assert not crosses_edge(at_all_sides, Tile(0, 0, 100, 100), 100, 100).any()
+    corner = crosses_edge(at_all_sides, Tile(0, 0, 100, 100), 300, 300)
+    assert corner.tolist() == [True, False, True]
+    assert crosses_edge(np.empty((0, 4), np.float32), Tile(0, 0, 100, 100), 300, 300).tolist() == []
