@@ -7,9 +7,15 @@ import uuid
 from typing import Any
 
 import pytest
-from nursery import NOON, TABLES, Nursery, add, session_of
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from tests.db.nursery import NOON, TABLES, Nursery, add, build_nursery, session_of
+
+
+@pytest.fixture
+def nursery(connection: Connection) -> Nursery:
+    return build_nursery(connection)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +49,10 @@ def test_adjustments_and_differences_of_counts_go_either_way(nursery: Nursery, q
 @pytest.mark.parametrize(
     ("values", "rule"),
     [
-        ({"quantity": 0, "source_bin_id": 1}, "quantity"),
+        (
+            {"movement_type": "ajuste", "quantity": 0, "source_bin_id": 1, "reason_description": "x"},
+            "quantity",
+        ),
         ({"destination_bin_id": None}, "bins"),
         ({"movement_type": "ajuste"}, "ajuste_has_reason"),
         ({"movement_type": "foto"}, "foto_has_count"),

@@ -5,17 +5,22 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from nursery import NOON, TABLES, Nursery, add, session_of
 from sqlalchemy import Connection, insert, text
 from sqlalchemy.exc import IntegrityError
 
 from db.partitions import PARTITIONED
+from tests.db.nursery import NOON, TABLES, Nursery, add, build_nursery, session_of
 
 MAY_CASCADE = {
     ("session_containers", "photo_sessions"),
     *((table, target) for table in PARTITIONED for target in ("photo_sessions", "session_containers")),
 }
 MAY_SET_NULL = {("images", "users"), ("photo_sessions", "users")}
+
+
+@pytest.fixture
+def nursery(connection: Connection) -> Nursery:
+    return build_nursery(connection)
 
 
 def test_every_table_is_keyed_by_id(connection: Connection) -> None:
