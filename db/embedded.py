@@ -29,7 +29,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from sqlalchemy import URL
 
@@ -120,7 +119,7 @@ def _counted_in(site: Site, notify: Notify) -> Iterator[None]:
 
 def _ensure_ready(site: Site, *, fsync: bool, notify: Notify) -> bool:
     """Return once the server takes connections; true if its cluster was made just now."""
-    created = False
+    created, log_begins = False, 0
     word = (
         f"Another command is starting PostgreSQL in {site.cluster}, or a server that was killed is still "
         "going away; waiting for it."
@@ -130,6 +129,7 @@ def _ensure_ready(site: Site, *, fsync: bool, notify: Notify) -> bool:
             return False
         with _alone(site) as alive:
             if alive is not None:
+                log_begins = _set_long_log_aside(site)
                 created = _start(site, alive, fsync=fsync)
                 break
     word = (
@@ -142,7 +142,7 @@ def _ensure_ready(site: Site, *, fsync: bool, notify: Notify) -> bool:
         with _alone(site) as alive:
             if alive is not None:
                 raise EmbeddedServerError(
-                    f"PostgreSQL could not start in {site.cluster}: {_end_of_log(site)} "
+                    f"PostgreSQL could not start in {site.cluster}: {_end_of_log(site, log_begins)} "
                     f"(its log is {site.log})."
                 )
     return created
@@ -165,7 +165,7 @@ def _launch(site: Site, programs: Path, alive: int, *, fsync: bool) -> None:
     quoted = str(site.socket_folder).replace('"', '""')
     settings = settings | {"unix_socket_directories": f'"{quoted}"'}
     flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
-    with _open_log(site) as output:
+    with open(site.log, "ab", opener=_private) as output:
         server = subprocess.Popen(
             [programs / "postgres", "-D", site.cluster, "-p", str(PORT), *flags],
             stdin=subprocess.DEVNULL,
@@ -302,11 +302,14 @@ def _url(site: Site) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def _open_log(site: Site) -> BinaryIO:
+def _set_long_log_aside(site: Site) -> int:
+    """Where in the log, in bytes, the next lines will be."""
     site.log.parent.mkdir(exist_ok=True)
-    if site.log.exists() and site.log.stat().st_size > _LARGEST_LOG:
-        site.log.replace(site.log.with_suffix(".log.1"))
-    return open(site.log, "ab", opener=_private)
+    size = site.log.stat().st_size if site.log.exists() else 0
+    if size <= _LARGEST_LOG:
+        return size
+    site.log.replace(site.log.with_suffix(".log.1"))
+    return 0
 
 
 def _private(path: str, flags: int) -> int:
@@ -314,7 +317,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
-def _end_of_log(site: Site) -> str:
+def _end_of_log(site: Site, begins: int) -> str:
     with site.log.open("rb") as file:
-        file.seek(max(0, site.log.stat().st_size - 4096))
+        file.seek(begins)
         return last_lines(file.read().decode(errors="replace"))
