@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
 from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductState
@@ -102,7 +103,7 @@ def _lots(as_of: dt.datetime | None) -> Select[Any]:
     last = (
         select(counts.batch_id, counts.counted_at, counts.quantity, counts.low, counts.high)
         .where(counts.status == CountStatus.ACCEPTED.value, counted_until)
-        .distinct(counts.batch_id)
+        .ext(distinct_on(counts.batch_id))
         .order_by(counts.batch_id, counts.counted_at.desc(), counts.id.desc())
         .subquery()
     )

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 # Read before any test has its environment scrubbed.
 _EXTERNAL_SERVER = os.environ.get("DEMETER_TEST_DATABASE_URL")
+SEEDS = Path(__file__).parents[1] / "seeds"
 _FOREIGN = ("DEMETER_", "XDG_", "PG")
 _numbers = count(1)
 
@@ -68,13 +70,40 @@ def template_database(server: str) -> Iterator[str]:
         _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.fixture(scope="session")
+def demo_template(server: str, template_database: str) -> Iterator[str]:
+    """The name of a database to copy that holds the base catalogue and the demo nursery."""
+    from db.engine import connect
+    from db.seeds import load_seeds
+
+    with _copied(server, template_database) as name:
+        with connect(_url_of(server, name)) as connection:
+            load_seeds(connection, SEEDS)
+            load_seeds(connection, SEEDS / "demo")
+        yield name
+
+
 @pytest.fixture
 def database_url(server: str, template_database: str) -> Iterator[str]:
     """The URL of a migrated, empty database of this test's own."""
-    name = f"demeter_test_{os.getpid()}_{next(_numbers)}"
-    _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template_database}" STRATEGY FILE_COPY')
-    try:
+    with _copied(server, template_database) as name:
         yield _url_of(server, name)
+
+
+@pytest.fixture
+def demo_url(server: str, demo_template: str) -> Iterator[str]:
+    """The URL of this test's own copy of the demo nursery."""
+    with _copied(server, demo_template) as name:
+        yield _url_of(server, name)
+
+
+@contextmanager
+def _copied(server: str, template: str) -> Iterator[str]:
+    """The name of a new copy of a database, for as long as the context lasts."""
+    name = f"demeter_test_{os.getpid()}_{next(_numbers)}"
+    _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
+    try:
+        yield name
     finally:
         _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 

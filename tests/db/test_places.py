@@ -56,7 +56,7 @@ def test_a_file_name_with_two_places_does_not_fall_back_to_its_folder() -> None:
 
 
 def test_an_unknown_code_suggests_the_nearest() -> None:
-    with pytest.raises(NotFound, match="'N01-NORTE-C70'.*did you mean .*N01-NORTE-C07"):
+    with pytest.raises(NotFound, match=r"'N01-NORTE-C70'.*did you mean .*N01-NORTE-C07"):
         PLACES.named("N01-NORTE-C70")
 
 
