@@ -14,6 +14,10 @@ from typing import Any
 
 from pipeline.errors import ModelError
 
+TASKS = ("detect", "segment")
+LARGEST_INPUT = 8192  # pixels a side; beyond it memory runs out, and a slip of the pen is likelier
+REMEDY = "install Demeter again"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
@@ -21,7 +25,7 @@ class ModelCard:
 
     name: str
     version: str
-    task: str  # "detect" or "segment"
+    task: str  # one of TASKS
     weights: Path
     digest: str
     classes: tuple[str, ...]
@@ -41,47 +45,74 @@ def load_card(path: Path) -> ModelCard:
     Raises ModelError for a missing, unreadable or incomplete card, and for weights whose sha256
     differs from the card's.
     """
-    card_path = path if path.suffix == ".json" else path.with_suffix(".json")
-    if not card_path.exists():
-        return _card_of_bare_weights(path)
+    card_path = path if path.suffix == ".json" else path.parent / f"{path.stem}.json"
     try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
-        weights = _verified_weights(card_path, card)
-        size = card["input"]
-        return ModelCard(
-            name=str(card["name"]),
-            version=str(card["version"]),
-            task=str(card["task"]),
-            weights=weights,
-            digest=_digest_of_files(card["files"]),
-            classes=tuple(str(name) for name in card["classes"]),
-            width=int(size["width"]),
-            height=int(size["height"]),
-            padding=int(size.get("letterbox", 114)),
-            min_score=float(card["min_score"]),
+        content = json.loads(card_path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return _card_of_bare_weights(path)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"the model card {card_path} cannot be read ({error}); {REMEDY}") from error
+    try:
+        card = _parse(content, card_path)
+    except KeyError as error:
+        raise ModelError(f"the model card {card_path} is incomplete: it has no {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"the model card {card_path} is wrong: {error}") from error
+    if path != card_path and path.name not in content["files"]:
+        raise ModelError(
+            f"the model card {card_path} does not name {path.name}; give these weights a card of their own, "
+            "or another name"
         )
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(
-            f"the model card {card_path} cannot be read ({error}); install Demeter again"
-        ) from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(
-            f"the model card {card_path} is incomplete: {error!r} is missing or wrong"
-        ) from error
+    return card
 
 
-def _verified_weights(card_path: Path, card: dict[str, Any]) -> Path:
-    files: dict[str, str] = card["files"]
+def _parse(content: Any, card_path: Path) -> ModelCard:
+    """Raises KeyError for what is missing, TypeError or ValueError for what cannot be meant."""
+    if not isinstance(content, dict):
+        raise TypeError("it holds no JSON object")
+    task, classes, size = content["task"], content["classes"], _object(content["input"], "input")
+    if task not in TASKS:
+        raise ValueError(f"task is {task!r}, which is none of {', '.join(TASKS)}")
+    if not isinstance(classes, list) or not classes:
+        raise TypeError(f"classes is {classes!r}, which is no list of names")
+    files = _object(content["files"], "files")
+    return ModelCard(
+        name=str(content["name"]),
+        version=str(content["version"]),
+        task=task,
+        weights=_verified_weights(card_path, files),
+        digest=_digest_of_files(files),
+        classes=tuple(str(name) for name in classes),
+        width=int(_within(size["width"], 1, LARGEST_INPUT, "input width")),
+        height=int(_within(size["height"], 1, LARGEST_INPUT, "input height")),
+        padding=int(_within(size.get("letterbox", 114), 0, 255, "letterbox")),
+        min_score=_within(content["min_score"], 0, 1, "min_score"),
+    )
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise TypeError(f"{what} is {value!r}, which is no object with names and values")
+    return value
+
+
+def _within(value: Any, low: float, high: float, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ValueError(f"{what} is {value!r}, which is no number from {low} to {high}")
+    return float(value)
+
+
+def _verified_weights(card_path: Path, files: dict[str, Any]) -> Path:
     for name, expected in files.items():
-        path = card_path.parent / name
-        if Path(name).name != name:
+        if name in {"", ".."} or Path(name).name != name:
             raise ModelError(f"the model card {card_path} names {name!r}, which is not a file beside it")
+        path = card_path.parent / name
         if not path.exists():
-            raise ModelError(f"the model file {path} is missing; install Demeter again")
+            raise ModelError(f"the model file {path}, which {card_path.name} names, is missing; {REMEDY}")
         if sha256_of(path) != expected:
             raise ModelError(
                 f"the model file {path} is damaged or was exchanged: its sha256 is not the one in "
-                f"{card_path.name}; install Demeter again, or give the new weights a card of their own"
+                f"{card_path.name}; {REMEDY}, or give the new weights a card of their own"
             )
     return card_path.parent / next(iter(files))
 
@@ -89,8 +120,12 @@ def _verified_weights(card_path: Path, card: dict[str, Any]) -> Path:
 def _card_of_bare_weights(path: Path) -> ModelCard:
     """Weights of the user's own, without a card: one class, plants, at customary thresholds."""
     if path.suffix == ".json" or not path.exists():
-        raise ModelError(f"there is no model at {path}; check the setting, or install Demeter again")
-    digest = sha256_of(path)
+        raise ModelError(f"there is no model at {path}; check the setting, or {REMEDY}")
+    files = {path.name: sha256_of(path)}
+    beside = path.with_suffix(".bin")
+    if path.suffix == ".xml" and beside.exists():  # OpenVINO keeps the graph and its weights apart.
+        files[beside.name] = sha256_of(beside)
+    digest = _digest_of_files(files)
     return ModelCard(path.stem, digest[:12], "detect", path, digest, ("plant",), 512, 512, 114, 0.25)
 
 

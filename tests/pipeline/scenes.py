@@ -48,7 +48,7 @@ def blobs(width: int, height: int, pitch: int, radius: int, seed: int = 0) -> tu
 
 
 def squares(columns: int, rows: int, plants: int) -> Pixels:
-    """A dim bed on the tiny networks' lattice with `plants` bright squares in it, and black floor around it."""
+    """A dim bed on the tiny networks' lattice with `plants` bright squares in it, on a black floor."""
     photo = np.zeros(((rows + 2) * CELL, (columns + 2) * CELL, 3), np.uint8)
     photo[CELL:-CELL, CELL:-CELL] = 60
     for number in range(plants):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,7 +42,7 @@ def test_every_pixel_lies_in_a_tile_and_every_tile_in_the_photo(
 @given(SIDES, SIDES, TILES, OVERLAPS)
 def test_neighbours_share_at_least_the_overlap(width: int, height: int, tile: int, overlap: float) -> None:
     starts = sorted({t.x for t in plan_tiles(width, height, tile, overlap)})
-    shared = [a + tile - b for a, b in zip(starts, starts[1:], strict=False)]
+    shared = [a + tile - b for a, b in itertools.pairwise(starts)]
     assert all(pixels >= int(tile * overlap) for pixels in shared)
 
 
