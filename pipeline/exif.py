@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import ImageFile, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 from pipeline.errors import PhotoError
 from pipeline.find import printable
@@ -38,7 +38,7 @@ LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, ALTITUDE_REF, ALTITUDE, GPS_ER
 # What Pillow raises on bytes that are not what they should be.
 GARBAGE = (
     SyntaxError, OSError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError,
-    ZeroDivisionError, RuntimeError, AttributeError, struct.error,
+    ZeroDivisionError, RuntimeError, AttributeError, struct.error, Image.DecompressionBombError,
 )  # fmt: skip
 
 _TIME = re.compile(r"\s*([0-9]{4})[:/.-]([0-9]{1,2})[:/.-]([0-9]{1,2})[ T]([0-9]{1,2}):([0-9]{2}):([0-9]{2})")
@@ -131,18 +131,11 @@ def _format(start: bytes) -> str | None:
     return None
 
 
-# The classes are called by name: Image.open would guess among fifty formats, and has a size limit of its own.
+# Not by Image.open, which guesses among fifty formats and has a size limit of its own.
 def _jpeg(file: BinaryIO) -> Header:
-    return _from_pillow("JPEG", JpegImagePlugin.JpegImageFile(file))
-
-
-def _webp(file: BinaryIO) -> Header:
-    return _from_pillow("WEBP", WebPImagePlugin.WebPImageFile(file))
-
-
-def _from_pillow(name: str, image: ImageFile.ImageFile) -> Header:
+    image = JpegImagePlugin.JpegImageFile(file)
     exif = _exif(image.info.get("exif"))
-    return Header(name, image.width, image.height, exif.orientation, exif)
+    return Header("JPEG", image.width, image.height, exif.orientation, exif)
 
 
 def _png(file: BinaryIO) -> Header:
@@ -162,6 +155,31 @@ def _png(file: BinaryIO) -> Header:
         file.seek(after)
     exif = _exif(block)
     return Header("PNG", width, height, exif.orientation, exif)
+
+
+def _webp(file: BinaryIO) -> Header:
+    """By hand: Pillow makes room for all pixels to look at the header."""
+    file.seek(12)
+    kind, _, start = struct.unpack("<4sI10s", file.read(18))
+    if kind == b"VP8X":  # with EXIF, transparency or frames
+        width, height = (1 + int.from_bytes(start[at : at + 3], "little") for at in (4, 7))
+    elif kind == b"VP8L":  # lossless: 14 bits each, after a signature
+        bits = int.from_bytes(start[1:5], "little")
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    elif kind == b"VP8 ":
+        width, height = (size & 0x3FFF for size in struct.unpack("<HH", start[6:]))
+    else:
+        raise ValueError("no image")
+    block = b""
+    file.seek(12)
+    while len(lead := file.read(8)) == 8:
+        kind, length = struct.unpack("<4sI", lead)
+        after = file.tell() + length + length % 2
+        if kind == b"EXIF":
+            block = file.read(length)
+        file.seek(after)
+    exif = _exif(block)
+    return Header("WEBP", width, height, exif.orientation, exif)
 
 
 def _tiff(file: BinaryIO) -> Header:

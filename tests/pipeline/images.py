@@ -124,6 +124,20 @@ def jpeg_of_size(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+def webp_of_size(width: int, height: int) -> bytes:
+    plain = encode(four_colours(), "WEBP", exif=exif_block({MODEL: "X100"}))
+    size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return plain[:24] + size + plain[30:]
+
+
+def tiff_of_size(width: int, height: int) -> bytes:
+    data = bytearray(photo("TIFF"))
+    for tag, value in ((b"\x00\x01\x04\x00", width), (b"\x01\x01\x04\x00", height)):
+        at = data.index(tag)
+        data[at + 8 : at + 12] = struct.pack("<I", value)
+    return bytes(data)
+
+
 def png_with_late_exif(block: bytes) -> bytes:
     """EXIF behind the pixels, where some editors put it."""
     plain = photo("PNG")

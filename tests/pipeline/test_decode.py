@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -79,6 +80,15 @@ def test_every_mode_gives_three_channels(tmp_path: Path, kind: str, mode: str) -
     options = {"lossless": True} if kind == "WEBP" else {}
     pixels = read(tmp_path, images.encode(picture, kind, **options))
     assert np.array_equal(pixels[..., ::-1], np.asarray(picture.convert("RGB")))
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_every_kind_of_webp_is_read(tmp_path: Path, mode: str, options: dict[str, object]) -> None:
+    data = images.encode(images.four_colours(203, 151).convert(mode), "WEBP", **options)
+    pixels = read(tmp_path, data)
+    assert pixels.shape == (151, 203, 3)
+    assert images.corners(pixels) == UPRIGHT
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "HEIF"])
@@ -200,9 +210,12 @@ def test_a_photo_of_one_pixel_is_too_small(tmp_path: Path, kind: str) -> None:
         read(tmp_path, images.encode(Image.new("RGB", (1, 1)), kind))
 
 
-@pytest.mark.parametrize("make", [images.png_of_size, images.jpeg_of_size])
-def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path, make: object) -> None:
-    assert callable(make)
+@pytest.mark.parametrize(
+    "make", [images.png_of_size, images.jpeg_of_size, images.webp_of_size, images.tiff_of_size]
+)
+def test_a_decompression_bomb_is_refused_by_its_header(
+    tmp_path: Path, make: Callable[[int, int], bytes]
+) -> None:
     sentence = refusal(tmp_path, make(40_000, 40_000))
     assert "1,600.0 megapixels" in sentence
     assert "the limit is 1.0 megapixels" in sentence
