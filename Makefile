@@ -1,0 +1,27 @@
+# `make demo` and `make test` run exactly the two lines of README.md; a test compares them.
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format docs
+
+help:  ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo:  ## Install and count the example photos
+	python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/demeter process examples
+
+test:  ## Install for development and run the tests
+	python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/python -m pytest
+
+check:  ## Lint, formatting, types, import arrows (after make test)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict -p demeter_cli -p db -p pipeline
+	$(BIN)/lint-imports
+
+format:  ## Put the code into the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs:  ## Write docs/cli.md anew from the commands
+	$(BIN)/python tools/make_cli_docs.py
