@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import logging
 import math
 import re
 import struct
@@ -106,7 +107,7 @@ def read_header(file: BinaryIO, path: Path) -> Header:
         what = "holds no photo" if start else "is empty (0 bytes)"
         raise PhotoError(f"{printable(path)} {what}: JPEG, PNG, WebP, TIFF and HEIC can be counted.")
     try:
-        with _no_warnings():
+        with _no_comments():
             header = _READERS[name](file)
     except GARBAGE as error:
         raise PhotoError(
@@ -204,8 +205,9 @@ _READERS = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp, "TIFF": _tiff, "HEIF": _h
 
 
 @contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Pillow warns of every odd tag; odd tags are our daily bread."""
+def _no_comments() -> Iterator[None]:
+    """Pillow warns of and logs every odd tag; odd tags are our daily bread, and what is fatal is raised."""
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -217,7 +219,7 @@ def _exif(block: bytes | None) -> Exif:
 
 def _exif_of(file: BinaryIO) -> Exif:
     """Whatever can be read from a TIFF structure."""
-    with _no_warnings():
+    with _no_comments():
         main = _tags(file, (MAKE, MODEL, ORIENTATION, EXIF_IFD, GPS_IFD))
         details = _tags(file, (TAKEN, TAKEN_OFFSET, DIGITIZED, DIGITIZED_OFFSET), main.get(EXIF_IFD, 0))
         gps = _tags(file, (*range(LATITUDE_REF, ALTITUDE + 1), GPS_ERROR), main.get(GPS_IFD, 0))

@@ -131,11 +131,12 @@ def webp_of_size(width: int, height: int) -> bytes:
 
 
 def tiff_of_size(width: int, height: int) -> bytes:
-    data = bytearray(photo("TIFF"))
-    for tag, value in ((b"\x00\x01\x04\x00", width), (b"\x01\x01\x04\x00", height)):
-        at = data.index(tag)
-        data[at + 8 : at + 12] = struct.pack("<I", value)
-    return bytes(data)
+    return _tiff_with({0x0100: width, 0x0101: height})
+
+
+def tiff_of_channels(channels: int) -> bytes:
+    """More channels than Pillow can decode, which it logs as an error."""
+    return _tiff_with({0x0115: channels})
 
 
 def png_with_late_exif(block: bytes) -> bytes:
@@ -163,3 +164,15 @@ def colour(pixel: NDArray[np.uint8]) -> str:
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _tiff_with(values: Mapping[int, int]) -> bytes:
+    """`four_colours` with other numbers in the entries of some tags (tag, type, count, value)."""
+    data = bytearray(photo("TIFF"))
+    (start,) = struct.unpack_from("<I", data, 4)
+    (entries,) = struct.unpack_from("<H", data, start)
+    for at in range(start + 2, start + 2 + 12 * entries, 12):
+        tag, kind = struct.unpack_from("<HH", data, at)
+        if tag in values:
+            struct.pack_into("<H" if kind == 3 else "<I", data, at + 8, values[tag])
+    return bytes(data)

@@ -337,7 +337,8 @@ def test_decoders_keep_quiet(tmp_path: Path) -> None:
     half = {f"half.{kind}": data[: len(data) // 2] for kind, data in whole.items()}
     hole = {f"hole.{kind}": data[:-900] + bytes(300) + data[-600:] for kind, data in whole.items()}
     closed = {"closed.JPEG": whole["JPEG"][: len(whole["JPEG"]) // 2] + b"\xff\xd9"}
-    for name, data in {**half, **hole, **closed}.items():
+    odd = {"channels.TIFF": images.tiff_of_channels(2000)}
+    for name, data in {**half, **hole, **closed, **odd}.items():
         (tmp_path / name).write_bytes(data)
     program = (
         "import sys, pathlib\n"
