@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.errors import ModelError
+from pipeline.regions import kind_of
 from pipeline.types import Container, Detections, Pixels
 from pipeline.weights import ModelCard, load_card
 
@@ -33,6 +34,8 @@ class Segmenter(Protocol):
 def load_detector(config: PipelineConfig) -> Detector:
     """The plant detector of the settings. Raises ModelError when it cannot be used."""
     card = load_card(config.detector.path)
+    if card.task != "detect":
+        raise ModelError(f"{card.weights} finds no plants: its card says task {card.task!r}, not 'detect'")
     match runtime_of(config.detector):
         case "openvino":
             from pipeline.openvino_models import OpenVinoDetector
@@ -51,6 +54,13 @@ def load_segmenter(config: PipelineConfig) -> Segmenter:
         raise ModelError(
             f"{card.weights} finds no containers: its card says task {card.task!r}, not 'segment'"
         )
+    try:
+        for name in card.classes:
+            kind_of(name)
+    except ValueError as error:
+        raise ModelError(
+            f"{card.weights} cannot be used: {error}; correct the classes in its card"
+        ) from error
     from pipeline.openvino_models import OpenVinoSegmenter
 
     return OpenVinoSegmenter(card, config)

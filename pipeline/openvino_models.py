@@ -25,6 +25,12 @@ class OpenVinoDetector:
 
     def __init__(self, card: ModelCard, config: PipelineConfig) -> None:
         self.card = card
+        fits = min(card.width, card.height)
+        if config.tile > fits:
+            raise ModelError(
+                f"tiles of {config.tile} pixels do not fit the {card.width}×{card.height} input of "
+                f"{card.weights}; set tile to at most {fits}"
+            )
         self._min_score = (
             config.detector.min_score if config.detector.min_score is not None else card.min_score
         )
@@ -49,7 +55,8 @@ class OpenVinoSegmenter:
             config.segmenter.min_score if config.segmenter.min_score is not None else card.min_score
         )
         self._compiled = _compile(card, config)
-        if len(self._compiled.outputs) < 2:
+        outputs = self._compiled.outputs
+        if len(outputs) < 2 or not outputs[1].partial_shape.compatible(ov.PartialShape([1, 32, -1, -1])):
             raise ModelError(f"{card.weights} has no mask output; export it as a segmentation model")
 
     def __call__(self, photo: Pixels) -> list[Container]:
@@ -99,7 +106,7 @@ def _compile(card: ModelCard, config: PipelineConfig) -> Any:
         image.preprocess().convert_color(ov.preprocess.ColorFormat.RGB).scale(255.0)
         compiled = core.compile_model(steps.build(), config.device, options)
     except RuntimeError as error:  # OpenVINO raises nothing narrower.
-        reason = str(error).strip().splitlines()[-1]
+        reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
         raise ModelError(f"OpenVINO cannot use {card.weights} on {config.device}: {reason}") from error
     _check_output(compiled, card)
     return compiled
@@ -107,10 +114,10 @@ def _compile(card: ModelCard, config: PipelineConfig) -> Any:
 
 def _check_output(compiled: Any, card: ModelCard) -> None:
     expected = 4 + len(card.classes) + (32 if card.task == "segment" else 0)
-    shape = list(compiled.outputs[0].shape)
-    if len(shape) != 3 or shape[1] != expected:
+    shape = compiled.outputs[0].partial_shape  # Suppression inside the graph leaves a side open.
+    if not shape.is_static or len(shape) != 3 or list(shape)[:2] != [1, expected]:
         raise ModelError(
-            f"{card.weights} gives an output of shape {shape} where {[1, expected, 'n']} is expected for "
+            f"{card.weights} gives an output of shape {shape} where [1,{expected},n] is expected for "
             f"{len(card.classes)} class(es); export it without NMS, or write a card that lists its classes"
         )
 

@@ -23,7 +23,13 @@ class SahiDetector:
         min_score = config.detector.min_score if config.detector.min_score is not None else card.min_score
         try:
             from sahi import AutoDetectionModel
+            from sahi.auto_model import MODEL_TYPE_TO_MODEL_CLASS_NAME
 
+            if model_type not in MODEL_TYPE_TO_MODEL_CLASS_NAME:
+                known = ", ".join(MODEL_TYPE_TO_MODEL_CLASS_NAME)
+                raise ModelError(
+                    f"runtime {model_type!r} is none of auto, openvino, {known}; correct the setting"
+                )
             self._model = AutoDetectionModel.from_pretrained(
                 model_type=model_type,
                 model_path=str(card.weights),
