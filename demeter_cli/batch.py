@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -38,7 +38,7 @@ class Batch:
     model: tuple[str, str]  # name and sha256
     request: Request
     claims: dict[str, Claim] = field(default_factory=dict)  # by sha256
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by sha256, else by path
     crashed: bool = False
 
     def run(self) -> list[dict[str, Any]]:
@@ -66,10 +66,9 @@ class Batch:
                 if not self.connection.invalidated:
                     self.connection.rollback()
                     release_claims(self.connection, run)
-                    failed = sum(row["status"] == "failed" for row in self.rows)
+                    failed = sum(row["status"] == "failed" for row in self.rows.values())
                     finish_run(self.connection, run, status, len(self.rows), failed)
-        self.rows.sort(key=lambda row: str(row["photo"]))
-        return self.rows
+        return sorted(self.rows.values(), key=lambda row: str(row["photo"]))
 
     def _places(self) -> tuple[PlaceIndex, Place | None]:
         from db.places import PlaceIndex
@@ -101,11 +100,11 @@ class Batch:
                 self._add_failure(found)
                 advance(0)
                 continue
+            place = fixed or places.of_path(found.path)
             if found.sha256 in self.claims:
-                self._add_duplicate(found)
+                self._add_duplicate(run, found, place)
                 advance(0)
                 continue
-            place = fixed or places.of_path(found.path)
             image = (image_id(found.sha256), found)
             held = claim(self.connection, run, image, place, retry=self.request.retry)
             self.claims[found.sha256] = held
@@ -156,38 +155,58 @@ class Batch:
         session = session_row(self.connection, held.session_id)
         self.connection.rollback()
         seen, hidden = session.seen, session.hidden
-        self.rows.append(
-            {
-                "photo": printable(photo.path),
-                "sha256": photo.sha256,
-                "place": session.place,
-                "seen": seen,
-                "hidden": hidden,
-                "total": None if seen is None or hidden is None else seen + hidden,
-                "low": session.low,
-                "high": session.high,
-                "seconds": None if known else session.seconds,
-                "status": session.status,
-                "known": known,
-                "booked": posted,
-                "warnings": list(session.warnings),
-                "error": session.error,
-                "overlay": session.overlay_key and str(self.settings.photo_dir / session.overlay_key),
-            }
-        )
+        self.rows[photo.sha256] = {
+            "photo": printable(photo.path),
+            "sha256": photo.sha256,
+            "place": session.place,
+            "seen": seen,
+            "hidden": hidden,
+            "total": None if seen is None or hidden is None else seen + hidden,
+            "low": session.low,
+            "high": session.high,
+            "seconds": None if known else session.seconds,
+            "status": session.status,
+            "known": known,
+            "booked": posted,
+            "warnings": list(session.warnings),
+            "error": session.error,
+            "overlay": session.overlay_key and str(self.settings.photo_dir / session.overlay_key),
+        }
 
     def _add_failure(self, failure: PhotoFailure) -> None:
-        from demeter_cli import output
-        from demeter_cli.commands.count import describe_failure
-
-        output.report_failure(failure)
-        self.rows.append({**describe_failure(failure), "known": False, "booked": None})
-
-    def _add_duplicate(self, photo: Photo) -> None:
+        """A file that could not even be read has no session."""
         from demeter_cli import output
         from pipeline.find import printable
 
-        output.tell(f"{printable(photo.path)} is the same photo as another one here; it counts once.")
+        output.report_failure(failure)
+        figures = ("sha256", "place", "seen", "hidden", "total", "low", "high", "seconds")
+        self.rows[str(failure.photo.path)] = {
+            "photo": printable(failure.photo.path),
+            **dict.fromkeys(figures),
+            "status": "failed",
+            "known": False,
+            "booked": None,
+            "warnings": [],
+            "error": failure.reason,
+            "overlay": None,
+        }
+
+    def _add_duplicate(self, run: RunInfo, photo: Photo, place: Place | None) -> None:
+        """Another file with the same bytes. It counts once, and may bring the place that the first lacked."""
+        from db.ingest import book_done
+        from demeter_cli import output
+        from pipeline.find import printable
+
+        first = self.claims[photo.sha256]
+        told = f"{printable(photo.path)} is the same photo as another one here; it counts once"
+        if place is not None and first.place is None:
+            held = self.claims[photo.sha256] = replace(first, place=place)
+            posted = book_done(self.connection, run, held).posted
+            if photo.sha256 in self.rows:  # else it is still being counted, and gets its place when saved
+                self._add_row(photo, held, posted)
+        elif place is not None and first.place is not None and place != first.place:
+            told += f", at {first.place.code} and not at {place.code}"
+        output.tell(f"{told}.")
 
     def plan(self) -> list[dict[str, Any]]:
         """What `run` would do, photo by photo."""

@@ -1,0 +1,63 @@
+"""demeter count: no database, nothing stored."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from tests.acceptance.conftest import Site
+from tests.acceptance.test_process import put
+
+KEYS = [
+    *("photo", "sha256", "width", "height", "taken_at", "gps", "status", "warnings", "seen", "hidden"),
+    *("total", "low", "high", "empty_containers", "model", "seconds", "stages", "overlay", "containers"),
+]
+CONTAINER_KEYS = ["kind", "polygon", "seen", "hidden", "total", "low", "high"]
+BOX_KEYS = ["x1", "y1", "x2", "y2", "score", "kind"]
+
+
+def test_counting_needs_no_database_and_prints_the_documented_json(tmp_path: Path, crops: list[Path]) -> None:
+    site = Site(tmp_path)
+    put(site, crops[2], "IMG_1.jpg")
+    finished = site.run("count", "IMG_1.jpg", "--format", "json", "--boxes", "--draw", "pictures")
+    assert finished.code == 0, finished.err
+    (photo,) = finished.json
+
+    assert list(photo) == [*KEYS, "detections"]
+    assert (photo["width"], photo["height"]) == (600, 500)
+    assert len(photo["detections"]) == photo["seen"] == sum(c["seen"] for c in photo["containers"]) > 0
+    assert photo["total"] == photo["seen"] + photo["hidden"] == sum(c["total"] for c in photo["containers"])
+    assert list(photo["containers"][0]) == CONTAINER_KEYS
+    for box in photo["detections"]:
+        assert list(box) == BOX_KEYS
+        assert 0 <= box["x1"] < box["x2"] <= 600
+        assert 0 <= box["y1"] < box["y2"] <= 500
+    assert Path(photo["overlay"]).is_absolute() or (tmp_path / photo["overlay"]).is_file()
+
+
+def test_workers_do_not_change_the_count(tmp_path: Path, crops: list[Path]) -> None:
+    site = Site(tmp_path)
+    for number, crop in enumerate(crops[:3]):
+        put(site, crop, f"IMG_{number}.jpg")
+    results = []
+    for workers in ("0", "2"):
+        rows = site.run("count", ".", "-f", "json", "--boxes", "--workers", workers).json
+        for row in rows:
+            del row["seconds"], row["stages"]
+        results.append(rows)
+
+    assert results[0] == results[1]
+    assert [row["photo"] for row in results[0]] == ["IMG_0.jpg", "IMG_1.jpg", "IMG_2.jpg"]
+
+
+def test_a_pattern_in_quotes_is_expanded_and_csv_is_plain(tmp_path: Path, crops: list[Path]) -> None:
+    site = Site(tmp_path)
+    put(site, crops[0], "=danger.jpg")
+    put(site, crops[1], "IMG_1.jpg")
+    put(site, crops[2], "other.jpg")
+    finished = site.run("count", "[=I]*.jpg", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(finished.out)))
+
+    assert [row["photo"] for row in rows] == ["'=danger.jpg", "IMG_1.jpg"]
+    assert all(int(row["total"]) > 0 for row in rows)
