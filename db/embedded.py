@@ -151,10 +151,10 @@ def _ensure_ready(site: Site, *, fsync: bool, notify: Notify) -> bool:
 def _start(site: Site, alive: int, *, fsync: bool) -> bool:
     """Start a server that holds the lock `alive` from now on; true if its cluster had to be made."""
     programs = runnable_binaries(site.account, site.data_dir)
+    make_socket_folder(site)
     new = not has_cluster(site)
     if new:
         make_cluster(site, programs, keep=alive, fsync=fsync)
-    make_socket_folder(site)
     _forget_dead_server(site)
     _launch(site, programs, alive, fsync=fsync)
     return new

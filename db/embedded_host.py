@@ -116,7 +116,7 @@ def binaries() -> Path:
 def runnable_binaries(account: Account, data_dir: Path) -> Path:
     """`binaries()`, or a copy of them in `data_dir` when the server cannot run from the original.
 
-    That is so when root installed Demeter below /root or with umask 077, or somebody in an oddly named folder.
+    That is so when root installed Demeter below /root or with umask 077, or where a folder has an odd name.
     """
     original = binaries()
     if _can_run(account, original):
@@ -128,8 +128,8 @@ def runnable_binaries(account: Account, data_dir: Path) -> Path:
     if not _can_run(account, folder):
         raise EmbeddedServerError(
             f"The user {account.name} cannot run the PostgreSQL programs in {folder}: that file system is "
-            "mounted noexec, or the path holds a double quote, a backslash, a dollar sign or bytes that are no "
-            "UTF-8; set DEMETER_DATA_DIR to another folder."
+            "mounted noexec, or the path holds a double quote, a backslash, a dollar sign or bytes that are "
+            "no UTF-8; set DEMETER_DATA_DIR to another folder."
         )
     return folder
 

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import make_url
 
 from db.embedded import embedded_server
+from db.embedded_cluster import Site
 from db.embedded_host import binaries, server_account
 from db.errors import EmbeddedServerError
 
@@ -330,8 +331,7 @@ def test_any_path_can_hold_the_data(data_dir: Path, name: str) -> None:
 
 def test_a_socket_folder_that_somebody_else_prepared_is_refused(data_dir: Path) -> None:
     long = data_dir / ("x" * 120)
-    with embedded_server(long, fsync=False) as server:
-        folder = Path(make_url(server.url).query["host"])
+    folder = Site(long, server_account()).socket_folder
     folder.symlink_to(data_dir)
     try:
         with (
