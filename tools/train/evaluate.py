@@ -19,7 +19,7 @@ from tools.train.truth import CONTAINER_CLASSES, LabelledPhoto, cached_pixels
 
 JUDGED_VISIBILITY = 0.25  # a plant that shows less is neither hit nor false alarm
 SCORES = tuple(np.round(np.arange(0.10, 0.71, 0.01), 2).tolist())
-CONTAINER_SCORES = tuple(np.round(np.arange(0.15, 0.8, 0.05), 2).tolist())
+CONTAINER_SCORES = tuple(np.round(np.arange(0.06, 0.8, 0.03), 2).tolist())
 MASK_SHRINK = 2  # containers are compared on pixels of this many photo pixels
 
 Mask = NDArray[np.bool_]  # (height, width) of the photo / MASK_SHRINK
