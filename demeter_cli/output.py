@@ -133,10 +133,8 @@ def interval(low: int | None, high: int | None) -> str:
 
 
 def report_failure(failure: PhotoFailure) -> None:
-    """One photo's failure, as it happens, on stderr."""
-    from pipeline.find import printable
-
-    log.error("%s: %s", printable(failure.photo.path), failure.reason)
+    """One photo's failure, as it happens, on stderr. The sentence names the photo."""
+    log.error("%s", failure.reason)
 
 
 def _shown(key: str, value: Any) -> Text:

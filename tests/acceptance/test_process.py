@@ -145,7 +145,7 @@ def test_bad_photos_are_named_and_the_good_ones_are_booked(site: Site, crops: li
         (["process", "empty"], 2, "empty"),
         (["process", "photo.jpg", "--place", "N01-NORTE-C99"], 2, "did you mean"),
         (["count", "photo.jpg", "nowhere.jpg"], 2, "nowhere.jpg"),
-        (["process"], 2, "PHOTOS"),
+        (["process"], 2, "photos"),
         (["report", "stock", "--as-of", "31 February"], 2, "as-of"),
     ],
 )
@@ -185,15 +185,17 @@ def test_a_tampered_or_missing_model_is_refused_before_anything_is_counted(
     assert "sha256" in tampered.run("count", ".").err
 
 
-def test_an_overlay_that_cannot_be_written_does_not_cost_the_count(site: Site, crops: list[Path]) -> None:
+def test_a_data_folder_that_cannot_hold_pictures_is_named_before_anything_is_counted(
+    site: Site, crops: list[Path]
+) -> None:
     put(site, crops[0], "N01-NORTE-C01.jpg")
     in_the_way = site.folder.parent / "data" / "photos" / "processed"
     in_the_way.parent.mkdir(parents=True)
     in_the_way.write_text("a file where a folder should be")
-    finished = site.run("process", ".", "-f", "json")
+    finished = site.run("process", ".")
 
-    assert finished.code == 0, finished.err
-    (photo,) = finished.json["photos"]
-    assert photo["status"] == "warning"
-    assert any("cannot be written" in warning for warning in photo["warnings"])
-    assert photo["booked"] == photo["total"]
+    assert finished.code == 5
+    assert str(in_the_way) in finished.err
+    assert finished.out == ""
+    in_the_way.unlink()
+    assert site.run("process", ".").code == 0
