@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 
 from pipeline.errors import StorageError
+from pipeline.find import printable
 from pipeline.types import Photo
 
 # Images are named after their content, so a retry anywhere gives the same name.
@@ -31,24 +32,35 @@ def original_key(sha256: str, suffix: str, day: dt.date) -> str:
 def store_original(root: Path, key: str, photo: Photo) -> bool:
     """Copy the photo to `root/key` unless it is there; True if it was copied.
 
-    The copy appears whole or not at all, and only if its sha256 is the photo's. Raises StorageError.
+    The copy appears whole or not at all, and only if its sha256 is the photo's. What stands there with
+    other bytes is replaced. Raises StorageError.
     """
     target = root / key
     try:
-        if target.exists() and target.stat().st_size == photo.size:
+        if _holds(target, photo):
             return False
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".part", delete=False) as copy:
             temporary = Path(copy.name)
             try:
                 if _copy(photo.path, copy.fileno()) != photo.sha256:
-                    raise StorageError(f"{photo.path} changed while it was stored; run again")
+                    raise StorageError(f"{printable(photo.path)} changed while it was stored; run again")
                 temporary.replace(target)
+                _flush_folder(target.parent)
             finally:
                 temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(f"{photo.path.name} cannot be stored under {root}: {_why(error)}") from error
+        raise StorageError(
+            f"{printable(photo.path.name)} cannot be stored under {printable(root)}: {_why(error)}"
+        ) from error
     return True
+
+
+def _holds(target: Path, photo: Photo) -> bool:
+    if not target.is_file() or target.stat().st_size != photo.size:
+        return False
+    with target.open("rb") as stream:  # Disks rot; reading a few megabytes is cheaper than a lost original.
+        return hashlib.file_digest(stream, "sha256").hexdigest() == photo.sha256
 
 
 def _copy(source: Path, target: int) -> str:
@@ -62,6 +74,15 @@ def _copy(source: Path, target: int) -> str:
                 view = view[os.write(target, view) :]
     os.fsync(target)
     return digest.hexdigest()
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the new name survive a power cut, as the bytes do: the database is about to say that it is there."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _why(error: OSError) -> str:
