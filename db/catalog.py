@@ -121,14 +121,18 @@ def _apply(
     connection: Connection, table: Table, values: Values, held: _Held, verdict: _Verdict
 ) -> str | None:
     """Write what the verdict says; the reason if the database refuses."""
+    content = {name: _plain(value) for name, value in values.items()}
+    if verdict is _Verdict.KEEP or (
+        verdict is _Verdict.UNCHANGED and (held.edited or content == held.remembered)
+    ):
+        return None
     try:
         with connection.begin_nested():
-            if verdict is _Verdict.INSERT:
+            if held.row is None:
                 connection.execute(insert(table).values(dict(values)))
-            elif verdict is _Verdict.UPDATE and held.row is not None:
+            elif verdict is _Verdict.UPDATE:
                 connection.execute(update(table).where(table.c.id == held.row["id"]).values(dict(values)))
-            if verdict in {_Verdict.INSERT, _Verdict.UPDATE} or not held.edited:
-                _remember(connection, table, values, held)
+            _remember(connection, table, values, content)
     except (IntegrityError, DataError) as error:
         return _refusal(error)
     return None
@@ -148,10 +152,7 @@ def _remembered(connection: Connection, table: Table) -> dict[Key, Values]:
     return {tuple(row.natural_key): row.content for row in rows}
 
 
-def _remember(connection: Connection, table: Table, values: Values, held: _Held) -> None:
-    content = {name: _plain(value) for name, value in values.items()}
-    if content == held.remembered:
-        return
+def _remember(connection: Connection, table: Table, values: Values, content: Values) -> None:
     key = _plain_key(tuple(values.get(name) for name in natural_key(table)))
     statement = postgresql.insert(_SEED_ROWS).values(
         table_name=table.name, natural_key=list(key), content=content

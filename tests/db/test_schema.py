@@ -108,21 +108,24 @@ def test_a_photo_is_claimed_once_per_model_and_configuration(nursery: Nursery) -
         nursery.connection.execute(again, {"id": session, "config": "c"})
 
 
-@pytest.mark.parametrize(
-    ("change", "rule"),
-    [
-        ("low = 5, high = 9, total_detected = 10", "interval"),
-        ("low = 0", "interval_both"),
-        ("validated = true", "validated"),
-        ("avg_confidence = 1.01", "avg_confidence"),
-        ("status = 'done'", "status"),
-        ("supersedes_session_id = id", "supersedes"),
-    ],
-)
-def test_a_session_that_contradicts_itself_is_refused(nursery: Nursery, change: str, rule: str) -> None:
+CONTRADICTIONS = [
+    ("low = 5, high = 9, total_detected = 10", "interval"),
+    ("low = 0", "interval_both"),
+    ("validated = true", "validated"),
+    ("avg_confidence = 1.01", "avg_confidence"),
+    ("status = 'done'", "status"),
+    ("supersedes_session_id = id", "supersedes"),
+]
+
+
+def test_a_session_that_contradicts_itself_is_refused(nursery: Nursery) -> None:
     session_of(nursery)
-    with pytest.raises(IntegrityError, match=f'ck_photo_sessions_{rule}"'):
-        nursery.connection.execute(text(f"UPDATE photo_sessions SET {change}"))
+    for change, rule in CONTRADICTIONS:
+        with (
+            pytest.raises(IntegrityError, match=f'ck_photo_sessions_{rule}"'),
+            nursery.connection.begin_nested(),
+        ):
+            nursery.connection.execute(text(f"UPDATE photo_sessions SET {change}"))
 
 
 def test_a_row_that_changes_is_marked_with_the_time(nursery: Nursery) -> None:
@@ -202,12 +205,10 @@ def test_the_user_who_acts_for_the_program_has_no_password_and_no_double(connect
         connection.execute(text("UPDATE users SET password_hash = :hash"), {"hash": "$2b$12$" + "x" * 53})
 
 
-@pytest.mark.parametrize("email", ["Ana@vivero.ar", "ana", "ana@vivero", "a na@vivero.ar"])
-def test_an_address_that_could_be_spelt_twice_or_never_arrives_is_refused(
-    connection: Connection, email: str
-) -> None:
-    with pytest.raises(IntegrityError, match="ck_users_email"):
-        add(connection, "users", email=email, first_name="Ana", last_name="Paz")
+def test_an_address_that_could_be_spelt_twice_or_never_arrives_is_refused(connection: Connection) -> None:
+    for email in ("Ana@vivero.ar", "ana", "ana@vivero", "a na@vivero.ar"):
+        with pytest.raises(IntegrityError, match="ck_users_email"), connection.begin_nested():
+            add(connection, "users", email=email, first_name="Ana", last_name="Paz")
 
 
 def test_a_density_says_the_same_twice(nursery: Nursery) -> None:
