@@ -77,7 +77,7 @@ def _copy(source: Path, target: int) -> str:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make the new name survive a power cut, as the bytes do: the database is about to say that it is there."""
+    """Make the new name survive a power cut, as the bytes do; the database will say it is there."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
