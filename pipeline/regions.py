@@ -66,7 +66,7 @@ def containers_from_masks(
 ) -> list[Container]:
     """Containers in photo pixels from a segmenter's boxes (input pixels) and mask logits (n, h, w).
 
-    Overlapping finds of one kind are one container; the best-scored mask stands for it.
+    Overlapping finds are one container, whatever their kinds; the best-scored stands for it.
     """
     indexed = Detections(found.boxes, found.scores, np.zeros(len(found), np.int16), found.cut)
     best = drop_duplicates(indexed, max_iou=0.5, max_cut_overlap=1.0)
