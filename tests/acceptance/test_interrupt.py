@@ -65,7 +65,7 @@ def test_a_stopped_run_leaves_no_worker_behind_and_the_next_run_finishes_the_res
         put(site, crop, f"IMG_{number}.jpg")
     process = site.start("process", ".", "--workers", "2")
     workers = wait_for_workers(process)
-    wait_for_originals(site, 1)
+    wait_for_originals(site, 2)  # the parent stores one after another, so the first is booked
     process.send_signal(stop)
     out, err = process.communicate(timeout=60)
 
@@ -84,7 +84,9 @@ def test_a_killed_worker_costs_nothing_but_time(site: Site, crops: list[Path]) -
     for number, crop in enumerate(crops):
         put(site, crop, f"IMG_{number}.jpg")
     process = site.start("process", ".", "--workers", "2", "-f", "json")
-    os.kill(wait_for_workers(process)[0], signal.SIGKILL)
+    workers = wait_for_workers(process)
+    wait_for_originals(site, 1)
+    os.kill(workers[0], signal.SIGKILL)
     out, err = process.communicate(timeout=240)
 
     assert process.returncode == 0, err
@@ -99,7 +101,7 @@ def test_workers_of_a_killed_run_end_and_the_next_run_finishes_the_rest(
         put(site, crop, f"IMG_{number}.jpg")
     process = site.start("process", ".", "--workers", "2")
     workers = wait_for_workers(process)
-    wait_for_originals(site, 1)
+    wait_for_originals(site, 2)  # the parent stores one after another, so the first is booked
     process.kill()
     process.communicate()
     deadline = time.monotonic() + 30
