@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import psycopg
 from sqlalchemy import URL, Connection, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from db.errors import DatabaseError, DatabaseUnavailable
@@ -21,6 +21,8 @@ _PATTERN = "postgresql://user:password@host:5432/name"
 _REMEDY = "check that the server is running and that host, port, database, user and password are right"
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _REMEDIES = {
+    "25006": "it takes no writing now, perhaps because it is a copy; give the address of the original",
+    "42501": "its user may not do this; give the address with the user who owns the database",
     "53100": "its disk is full; make room and run again",
     "53200": "it is out of memory; run again when it is less busy",
     "53300": "it has no connection free; run again when it is less busy",
@@ -50,13 +52,14 @@ def connect(address: str | URL) -> Iterator[Connection]:
 
 @contextmanager
 def guard() -> Iterator[None]:
-    """Turn a server that goes away, or is out of something, into DatabaseUnavailable."""
+    """Turn a server that goes away, is out of something or forbids us to write into DatabaseUnavailable."""
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
-        raise DatabaseUnavailable(_interruption(error.orig)) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:  # COPY speaks to the driver itself
-        raise DatabaseUnavailable(_interruption(error)) from error
+    except (DBAPIError, psycopg.Error) as error:  # psycopg's own: COPY speaks to the driver itself
+        message = _interruption(error.orig if isinstance(error, DBAPIError) else error)
+        if message is None:
+            raise
+        raise DatabaseUnavailable(message) from error
 
 
 def parse_address(address: str | URL) -> URL:
@@ -92,8 +95,12 @@ def _name(url: URL) -> str:
     return f"database {url.database or url.username or 'postgres'!r} at {host}, port {url.port or 5432}"
 
 
-def _interruption(error: BaseException | None) -> str:
+def _interruption(error: BaseException | None) -> str | None:
+    """The sentence for a trouble of the server's; None for one of ours, such as a broken rule."""
     state = (error.sqlstate or "") if isinstance(error, psycopg.Error) else ""
+    of_server = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    if not of_server and state not in _REMEDIES:
+        return None
     if not state or state.startswith(("08", "57P")):  # without a state, it was not the server that spoke
         return "The database went away in the middle of the work: what was saved is kept, so run again."
     remedy = _REMEDIES.get(state, f"run again, and if it persists, {_REMEDY}")

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from sqlalchemy import Connection, make_url, text
+from sqlalchemy.exc import IntegrityError
 
 from db.engine import connect, parse_address, require_version, server_version
 from db.errors import DatabaseError, DatabaseUnavailable
@@ -102,6 +103,24 @@ def test_a_statement_that_takes_too_long_says_so(database_url: str) -> None:
     with pytest.raises(DatabaseUnavailable, match="took too long"), connect(database_url) as connection:
         connection.execute(text("SET statement_timeout = '50ms'"))
         connection.execute(text("SELECT pg_sleep(5)"))
+
+
+def test_a_user_without_the_right_is_told_whose_address_to_give(database_url: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match="the user who owns"), connect(database_url) as connection:
+        connection.execute(text("CREATE ROLE guest"))  # gone with the transaction
+        connection.execute(text("SET LOCAL ROLE guest"))
+        connection.execute(text("CREATE TABLE mine ()"))
+
+
+def test_a_server_that_takes_no_writing_says_so(database_url: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match="takes no writing"), connect(database_url) as connection:
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        connection.execute(text("DELETE FROM users"))
+
+
+def test_a_broken_rule_is_not_mistaken_for_a_server_in_trouble(database_url: str) -> None:
+    with pytest.raises(IntegrityError, match="ck_users_email"), connect(database_url) as connection:
+        connection.execute(text("INSERT INTO users (email, first_name, last_name) VALUES ('x', 'A', 'P')"))
 
 
 def test_two_programs_in_each_others_way_are_told_to_run_again(database_url: str) -> None:
