@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,6 @@ class PlantFigures:
     count_bias: float
     found: int
     plants: int
-    seconds_per_photo: float
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,6 @@ class Search:
     photo: LabelledPhoto
     finder: PlantFinder
     found: Detections
-    seconds: float
 
     def kept(self, min_score: float) -> Detections:
         return self.finder.merge(self.found, min_score)
@@ -77,13 +74,7 @@ class Search:
 
 def search(network: Path, side: int, photos: Sequence[LabelledPhoto], cache: Path) -> list[Search]:
     finder = PlantFinder(network, side)
-    results = []
-    for photo in photos:
-        pixels = np.asarray(cached_pixels(photo, cache))
-        started = time.perf_counter()
-        found = finder(pixels)
-        results.append(Search(photo, finder, found, time.perf_counter() - started))
-    return results
+    return [Search(photo, finder, finder(np.asarray(cached_pixels(photo, cache)))) for photo in photos]
 
 
 def plant_figures(searches: Sequence[Search], min_score: float) -> PlantFigures:
@@ -103,7 +94,6 @@ def plant_figures(searches: Sequence[Search], min_score: float) -> PlantFigures:
         count_bias=sum(counts) / max(plants, 1) - 1,
         found=sum(counts),
         plants=plants,
-        seconds_per_photo=float(np.mean([one.seconds for one in searches])),
     )
 
 

@@ -25,8 +25,8 @@ from tools.train.truth import CONTAINER_CLASSES, PLANT_CLASSES, Split, cached_pi
 TEMPLATES = Path(__file__).parent
 MAX_OVERLAP = pipeline_config(Path()).max_iou
 PLANT_HEADER = (
-    "| model | photos | precision | recall | AP50 | count MAPE | count bias | found/plants | s/photo |\n"
-    + "|---" * 9
+    "| model | photos | precision | recall | AP50 | count MAPE | count bias | found/plants |\n"
+    + "|---" * 8
     + "|\n"
 )
 CONTAINER_HEADER = (
@@ -144,8 +144,7 @@ def _plant_row(name: str, split: Split, measured: Measured) -> str:
     name = f"{name}, score ≥ {measured.min_score}"
     return (
         f"| {name} | {split} ({row.photos}) | {row.precision:.3f} | {row.recall:.3f} | {row.ap50:.3f} "
-        f"| {row.count_mape:.1%} | {row.count_bias:+.1%} | {row.found} / {row.plants} "
-        f"| {row.seconds_per_photo:.2f} |"
+        f"| {row.count_mape:.1%} | {row.count_bias:+.1%} | {row.found} / {row.plants} |"
     )
 
 
