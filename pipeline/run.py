@@ -23,6 +23,7 @@ from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING
 
 from pipeline.config import PipelineConfig
+from pipeline.decode import require_opencv
 from pipeline.errors import ModelError, PhotoError, WorkerCrash
 from pipeline.types import Photo, PhotoFailure, PhotoOutcome
 
@@ -45,7 +46,8 @@ def run(photos: Iterable[Photo], config: PipelineConfig) -> Iterator[PhotoOutcom
     Photos are drawn lazily, at most two per worker ahead: a slow consumer slows the workers. With
     `config.workers == 0` everything happens in this process.
 
-    Raises ModelError when the models cannot be loaded, WorkerCrash when workers die whatever they do.
+    Raises ModelError when the models cannot be loaded, ImportError when OpenCV cannot, WorkerCrash when
+    workers die whatever they do.
     """
     if config.workers == 0:
         return _run_inline(photos, replace(config, workers=1))
@@ -53,18 +55,25 @@ def run(photos: Iterable[Photo], config: PipelineConfig) -> Iterator[PhotoOutcom
 
 
 def _run_inline(photos: Iterable[Photo], config: PipelineConfig) -> Iterator[PhotoOutcome]:
-    from pipeline.photo import Counter
-
-    counter = Counter.load(config)
+    counter = _load_counter(config)
     for photo in photos:
         yield _count(counter, photo)
+
+
+def _load_counter(config: PipelineConfig) -> Counter:
+    """Raises ModelError, and ImportError with a sentence when OpenCV lacks a system library."""
+    require_opencv()
+    from pipeline.photo import Counter
+
+    return Counter.load(config)
 
 
 def _run_in_workers(photos: Iterable[Photo], config: PipelineConfig) -> Iterator[PhotoOutcome]:
     todo = _Todo(iter(photos))
     with _pool(config) as workers:
-        for worker in workers:
-            todo.feed(worker)
+        for depth in range(1, IN_FLIGHT_PER_WORKER + 1):  # A photo for each before a second for any.
+            for worker in workers:
+                todo.feed(worker, depth)
         while any(worker.held for worker in workers):
             for worker in _ready(workers):
                 yield from _hear(worker, todo, config)
@@ -76,6 +85,12 @@ class _Worker:
     process: SpawnProcess
     pipe: Connection
     held: deque[Photo] = field(default_factory=deque)  # the first is in work
+    ready: bool = False  # it has loaded the models
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A worker's word that it has loaded the models: from here on its death is its photo's doing."""
 
 
 @dataclass(slots=True)
@@ -87,8 +102,8 @@ class _Todo:
     deaths: Tally[str] = field(default_factory=Tally)
     in_a_row: int = 0
 
-    def feed(self, worker: _Worker) -> None:
-        while len(worker.held) < IN_FLIGHT_PER_WORKER:
+    def feed(self, worker: _Worker, depth: int = IN_FLIGHT_PER_WORKER) -> None:
+        while len(worker.held) < depth:
             photo = next(itertools.chain(self._returned(), self.photos), None)
             if photo is None:
                 return
@@ -118,8 +133,10 @@ def _hear(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[Phot
     match message:
         case logging.LogRecord():
             logging.getLogger(message.name).handle(message)
-        case ModelError():
+        case ModelError() | ImportError():
             raise message
+        case _Ready():
+            worker.ready = True
         case _:
             worker.held.popleft()
             todo.in_a_row = 0
@@ -127,19 +144,27 @@ def _hear(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[Phot
 
 
 def _bury(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[PhotoOutcome]:
-    """Replace a dead worker; its photo is tried once more, then set aside."""
-    worker.process.join()
+    """Replace a dead worker; the photo it was counting is tried once more, then set aside."""
+    worker.pipe.close()
+    _end(worker.process)
     code = worker.process.exitcode or 0
     cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    suspect = worker.held.popleft()
-    todo.again.extend(worker.held)
-    todo.deaths[suspect.sha256] += 1
     todo.in_a_row += 1
     if todo.in_a_row >= DEATHS_IN_A_ROW:
         raise WorkerCrash(
             f"{todo.in_a_row} worker processes died in a row ({cause}), most often because memory ran out; "
             "try --workers 1. What was counted before is saved"
         )
+    suspect = worker.held.popleft() if worker.ready else None
+    todo.again.extend(worker.held)  # Before the suspect, lest it take them down again.
+    if suspect is not None:
+        yield from _blame(suspect, cause, todo)
+    fresh = _start(config)
+    worker.process, worker.pipe, worker.held, worker.ready = fresh.process, fresh.pipe, fresh.held, False
+
+
+def _blame(suspect: Photo, cause: str, todo: _Todo) -> Iterator[PhotoOutcome]:
+    todo.deaths[suspect.sha256] += 1
     if todo.deaths[suspect.sha256] < DEATHS_PER_PHOTO:
         log.warning(
             "a worker died (%s) while counting %s; trying the photo once more", cause, suspect.path.name
@@ -148,24 +173,28 @@ def _bury(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[Phot
     else:
         reason = f"it ended the worker process {DEATHS_PER_PHOTO} times ({cause}); try --workers 1"
         yield PhotoFailure(suspect, reason, crashed=True)
-    fresh = _start(config)
-    worker.process, worker.pipe, worker.held = fresh.process, fresh.pipe, fresh.held
+
+
+def _end(process: SpawnProcess) -> None:
+    """Wait for a process that was told to end or closed its pipe, not for ever."""
+    process.join(timeout=5)
+    if process.is_alive():
+        process.kill()
+        process.join()
 
 
 @contextmanager
 def _pool(config: PipelineConfig) -> Iterator[list[_Worker]]:
-    workers = [_start(config) for _ in range(config.workers)]
+    workers: list[_Worker] = []
     try:
+        workers.extend(_start(config) for _ in range(config.workers))
         yield workers
     finally:
         # Also on Ctrl-C: photos in work are given up, a rerun counts them.
         for worker in workers:
             worker.process.terminate()
         for worker in workers:
-            worker.process.join(timeout=5)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
+            _end(worker.process)
             worker.pipe.close()
 
 
@@ -174,26 +203,29 @@ def _start(config: PipelineConfig) -> _Worker:
     ours, theirs = context.Pipe()
     level = logging.getLogger().getEffectiveLevel()
     process = context.Process(target=_work, args=(theirs, config, level), name="demeter-worker", daemon=True)
-    process.start()
+    # A worker is born deaf to Ctrl-C, which a terminal sends to every process: it is the parent's to handle.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()  # Only the worker's end stays open, so that its death reads as end of file.
     return _Worker(process, ours)
 
 
 def _work(pipe: Connection, config: PipelineConfig, log_level: int) -> None:
     """The life of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     root = logging.getLogger()
     root.handlers = [_PipeHandler(pipe)]
     root.setLevel(log_level)
-    from pipeline.photo import Counter
-
     try:
-        counter = Counter.load(config)
-    except ModelError as error:
+        counter = _load_counter(config)
+    except (ModelError, ImportError) as error:
         pipe.send(error)
         return
+    pipe.send(_Ready())
     while True:
         try:
             photo = pipe.recv()
@@ -217,7 +249,9 @@ class _PipeHandler(logging.Handler):
         self._pipe = pipe
 
     def emit(self, record: logging.LogRecord) -> None:
-        record.msg, record.args, record.exc_info = self.format(record), None, None
+        record.msg, record.args = self.format(record), None
+        # The message holds them now; the parent would print them again.
+        record.exc_info = record.exc_text = record.stack_info = None
         self._pipe.send(record)
 
 
