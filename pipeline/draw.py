@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.boxes import centres, sizes
 from pipeline.decode import save_image
-from pipeline.types import ContainerCount, ContainerKind, PhotoResult, Pixels
+from pipeline.types import ContainerCount, ContainerKind, Photo, PhotoResult, Pixels
 
 # Legible on a phone and on a wall screen, and a tenth of the size of a 12-megapixel photo.
 LONG_SIDE = 2000
@@ -38,10 +38,15 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def save_overlay(photo: Pixels, result: PhotoResult, folder: Path) -> Path:
     """Write the photo with its count drawn in, and return the path. Raises StorageError."""
-    name = f"{result.photo.path.stem[:60]}-{result.photo.sha256[:8]}.jpg"
-    path = folder / name.encode("utf-8", "replace").decode("utf-8").replace("\n", "_")
+    path = folder / overlay_name(result.photo)
     save_image(path, draw_overlay(photo, result))
     return path
+
+
+def overlay_name(photo: Photo) -> str:
+    """A file name that any system takes and any terminal shows: at most 255 bytes, all printable."""
+    stem = "".join(char if char.isprintable() else "_" for char in photo.path.stem[:60])
+    return f"{stem}-{photo.sha256[:8]}.jpg"
 
 
 def draw_overlay(photo: Pixels, result: PhotoResult) -> Pixels:

@@ -18,6 +18,7 @@ from tests.pipeline.networks import CELL
 class BlobDetector:
     """Boxes bright blobs: no weights, exact answers, for tiles of any size."""
 
+    min_score = 0.3
     card = ModelCard("blobs", "1", "detect", Path("none"), "0", ("plant",), 4096, 4096, 0, 0.3)
 
     def __call__(self, tiles: Sequence[Pixels]) -> list[Detections]:
