@@ -6,7 +6,7 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
     max_iou: Share = 0.5
     max_cut_overlap: Share = 0.5
+    estimator: Literal["expected", "perspective"] = "expected"
     max_megapixels: Annotated[float, Field(gt=0)] = 120.0
     min_side: Annotated[int, Field(ge=1)] = 64
 
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
             overlap=self.overlap,
             max_iou=self.max_iou,
             max_cut_overlap=self.max_cut_overlap,
+            estimator=self.estimator,
             max_megapixels=self.max_megapixels,
             min_side=self.min_side,
             workers=workers,

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from pipeline.types import Boxes, Detections
 
 
-def drop_duplicates(found: Detections, max_iou: float, max_cut_overlap: float) -> Detections:
+def drop_duplicates(
+    found: Detections, max_iou: float, max_cut_overlap: float, sure: float = 0.0
+) -> Detections:
     """Keep one box of every plant, class by class, best first.
 
     Two complete boxes are one plant when their intersection over union exceeds `max_iou`. A box that a
@@ -16,11 +18,11 @@ def drop_duplicates(found: Detections, max_iou: float, max_cut_overlap: float) -
     the intersection over the smaller area counts, against `max_cut_overlap`.
 
     Complete boxes outrank cut ones, whatever their scores. Otherwise two halves of one plant can each
-    silence the whole and be counted twice. Ties fall to the coordinates, so the order of the tiles
-    never matters.
+    silence the whole and be counted twice. Boxes that score less than `sure` rank after all others.
+    Ties fall to the coordinates, so the order of the tiles never matters.
     """
     boxes, cut = found.boxes.astype(np.float64), found.cut
-    ranked = np.lexsort((*found.boxes.T[::-1], found.classes, -found.scores, cut))
+    ranked = np.lexsort((*found.boxes.T[::-1], found.classes, -found.scores, cut, found.scores < sure))
     rank = np.empty(len(ranked), np.intp)
     rank[ranked] = np.arange(len(ranked))
     areas = _areas(boxes)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 # Raise it with every change of the code that changes counts; photos are then counted anew.
 VERSION = 1
+ESTIMATORS = ("expected", "perspective")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class PipelineConfig:
     overlap: float = 0.25
     max_iou: float = 0.5
     max_cut_overlap: float = 0.5
-    estimator: str = "perspective"
+    estimator: str = "expected"  # or "perspective"
     max_megapixels: float = 120.0
     min_side: int = 64
     # What follows changes how fast a photo is counted, never the count.

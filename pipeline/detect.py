@@ -15,10 +15,12 @@ from pipeline.weights import ModelCard, load_card
 class Detector(Protocol):
     """Tiles in, boxes in tile pixels out, one `Detections` per tile in the same order.
 
-    Tiles are at most `card.width` × `card.height` pixels.
+    Tiles are at most `card.width` × `card.height` pixels. Boxes that score less than `min_score` are
+    doubtful: they come along for the estimate of what was not seen.
     """
 
     card: ModelCard
+    min_score: float
 
     def __call__(self, tiles: Sequence[Pixels]) -> list[Detections]: ...
 

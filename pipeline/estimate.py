@@ -69,6 +69,8 @@ def estimate_hidden(evidence: Evidence, index: int) -> tuple[Estimate, ...]:
 
     Areas in the rows are photo pixels.
     """
+    if index < 0:
+        return ()  # Without a container there is no area to look at.
     own = evidence.boxes[evidence.owner == index]
     scale = fit_scale(centres(own)[:, 1], sizes(own))
     if scale is None or len(own) < ENOUGH_PLANTS:

@@ -16,7 +16,7 @@ from pipeline.config import PipelineConfig
 from pipeline.errors import ModelError
 from pipeline.regions import containers_from_masks
 from pipeline.types import Container, Detections, Pixels
-from pipeline.weights import ModelCard
+from pipeline.weights import ModelCard, thresholds
 from pipeline.yolo import Letterbox, mask_logits, read_boxes, read_mask_coefficients
 
 
@@ -31,9 +31,7 @@ class OpenVinoDetector:
                 f"tiles of {config.tile} pixels do not fit the {card.width}×{card.height} input of "
                 f"{card.weights}; set tile to at most {fits}"
             )
-        self._min_score = (
-            config.detector.min_score if config.detector.min_score is not None else card.min_score
-        )
+        self.min_score, self._floor = thresholds(card, config)
         self._compiled = _compile(card, config)
         self._queue = ov.AsyncInferQueue(self._compiled)
         self._queue.set_callback(_store_output)
@@ -43,7 +41,7 @@ class OpenVinoDetector:
         for index, tile in enumerate(tiles):
             self._queue.start_async({0: _padded(tile, self.card)[None]}, (outputs, index))
         self._queue.wait_all()
-        return [read_boxes(raw, len(self.card.classes), self._min_score) for raw in outputs]
+        return [read_boxes(raw, len(self.card.classes), self._floor) for raw in outputs]
 
 
 class OpenVinoSegmenter:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline import draw
+from pipeline import draw, expected
 from pipeline.boxes import drop_duplicates
 from pipeline.config import PipelineConfig
 from pipeline.decode import decode
@@ -20,22 +20,12 @@ from pipeline.errors import StorageError
 from pipeline.estimate import Evidence, estimate_hidden
 from pipeline.exif import read_info
 from pipeline.interval import bounds
-from pipeline.regions import RegionMap, assign, map_regions
+from pipeline.regions import assign, map_regions
+from pipeline.tally import Estimator, Scene, count_containers, expected_estimator, find_doubts, with_bounds
 from pipeline.tiles import Tile, crosses_edge, plan_tiles
-from pipeline.types import (
-    Container,
-    ContainerCount,
-    ContainerKind,
-    Detections,
-    Photo,
-    PhotoResult,
-    PhotoStatus,
-    Pixels,
-)
+from pipeline.types import Detections, Photo, PhotoResult, PhotoStatus, Pixels
 
 BATCH = 16
-# More plants than this outside every container, as a share of all, and the photo is looked at.
-LOOSE_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +57,23 @@ class Counter:
         with clock.stage("detect"):
             raw = detect_tiled(pixels, self.detector, config)
         with clock.stage("merge"):
-            found = drop_duplicates(raw, config.max_iou, config.max_cut_overlap)
-            owner = assign(found.boxes, regions)
+            sure_from = self.detector.min_score
+            found = drop_duplicates(raw, config.max_iou, config.max_cut_overlap, sure_from)
+            scene = Scene(containers, regions, found, found.scores >= sure_from, assign(found.boxes, regions))
         with clock.stage("estimate"):
-            counts, owner = count_containers(pixels, containers, found, (owner, regions))
-        warnings = tuple(find_doubts(counts))
-        if warnings:
-            counts = tuple(_widened(count) for count in counts)
-        low, high = bounds(sum(c.seen for c in counts), sum(c.hidden for c in counts), bool(warnings))
+            counts, owner = count_containers(scene, self._estimator(scene, pixels))
+            warnings = tuple(find_doubts(counts))
+            counts = with_bounds(counts, self._spread, doubtful=bool(warnings))
+        seen, hidden = sum(c.seen for c in counts), sum(c.hidden for c in counts)
+        low, high = bounds(seen, hidden, self._spread, doubtful=bool(warnings))
         result = PhotoResult(
             photo=photo,
             info=replace(info, width=pixels.shape[1], height=pixels.shape[0]),
             status=PhotoStatus.WARNING if warnings else PhotoStatus.COMPLETED,
             warnings=warnings,
             counts=counts,
-            detections=found,
-            owner=owner,
+            detections=found.take(scene.sure),
+            owner=owner[scene.sure],
             low=low,
             high=high,
             model=self.model,
@@ -91,6 +82,19 @@ class Counter:
         with clock.stage("overlay"):
             result = _with_overlay(result, pixels, config.overlay_dir)
         return replace(result, seconds=clock.total, stages=dict(clock.stages))
+
+    @property
+    def _spread(self) -> float:
+        calibration = self.detector.card.calibration
+        return calibration.spread if calibration else 1.0
+
+    def _estimator(self, scene: Scene, pixels: Pixels) -> Estimator:
+        """How the settings want unseen plants estimated; a model without calibration can only measure."""
+        calibration = self.detector.card.calibration
+        if self.config.estimator == expected.METHOD and calibration is not None:
+            return expected_estimator(scene, calibration)
+        evidence = Evidence.gather(pixels, scene.found.boxes, scene.owner, scene.regions)
+        return partial(estimate_hidden, evidence)
 
 
 def _with_overlay(result: PhotoResult, pixels: Pixels, folder: Path | None) -> PhotoResult:
@@ -122,62 +126,6 @@ def _placed(part: Detections, tile: Tile, width: int, height: int) -> Detections
     clipped = np.clip(part.boxes, 0, limits)
     real = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
     return replace(part, boxes=clipped, cut=cut).take(real).shift(tile.x, tile.y)
-
-
-def count_containers(
-    pixels: Pixels,
-    containers: list[Container],
-    found: Detections,
-    placed: tuple[NDArray[np.intp], RegionMap],
-) -> tuple[tuple[ContainerCount, ...], NDArray[np.intp]]:
-    """Seen and hidden plants per container; plants in none come last, as one loose "container".
-
-    Also returns the owners with the loose plants pointing at it.
-    """
-    owner, regions = placed
-    evidence = Evidence.gather(pixels, found.boxes, owner, regions)
-    counts = []
-    for index, container in enumerate(containers):
-        scores = found.scores[owner == index]
-        estimates = estimate_hidden(evidence, index)
-        hidden = round(sum(row.plants for row in estimates))
-        low, high = bounds(len(scores), hidden)
-        mean = float(scores.mean()) if len(scores) else None
-        is_empty = len(scores) + hidden == 0
-        counts.append(ContainerCount(container, len(scores), hidden, low, high, is_empty, mean, estimates))
-    loose = owner < 0
-    if loose.any():
-        counts.append(_loose_count(found.take(loose), pixels))
-        owner = np.where(loose, len(containers), owner)
-    return tuple(counts), owner
-
-
-def _widened(count: ContainerCount) -> ContainerCount:
-    """A photo to be looked at casts doubt on each of its containers."""
-    low, high = bounds(count.seen, count.hidden, doubtful=True)
-    return replace(count, low=low, high=high)
-
-
-def _loose_count(found: Detections, pixels: Pixels) -> ContainerCount:
-    height, width = pixels.shape[:2]
-    frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-    low, high = bounds(len(found), 0, doubtful=True)
-    container = Container(ContainerKind.LOOSE, frame, float(found.scores.mean()))
-    return ContainerCount(container, len(found), 0, low, high, False, float(found.scores.mean()))
-
-
-def find_doubts(counts: tuple[ContainerCount, ...]) -> Iterator[str]:
-    """One sentence for each reason to look at the photo before trusting its count."""
-    seen = sum(count.seen for count in counts)
-    loose = sum(count.seen for count in counts if count.container.kind is ContainerKind.LOOSE)
-    if not counts:
-        yield "no container and no plant was found; check that the photo shows a bed"
-    elif seen == 0:
-        yield "containers were found but no plant in them; check the photo, or that they are empty"
-    elif loose == seen:
-        yield "no container was found around the plants; check that the photo shows the whole bed"
-    elif loose > LOOSE_SHARE * seen:
-        yield f"{loose} of {seen} plants stand outside every container; check the overlay"
 
 
 @dataclass(slots=True)

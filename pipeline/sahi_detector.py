@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.config import PipelineConfig
 from pipeline.errors import ModelError
 from pipeline.types import Detections, Pixels
-from pipeline.weights import ModelCard
+from pipeline.weights import ModelCard, thresholds
 
 # ultralytics stops at 300 boxes a tile unless told otherwise, and says nothing.
 NO_CAP = 100_000
@@ -20,7 +20,7 @@ class SahiDetector:
 
     def __init__(self, card: ModelCard, model_type: str, config: PipelineConfig) -> None:
         self.card = card
-        min_score = config.detector.min_score if config.detector.min_score is not None else card.min_score
+        self.min_score, floor = thresholds(card, config)
         try:
             from sahi import AutoDetectionModel
             from sahi.auto_model import MODEL_TYPE_TO_MODEL_CLASS_NAME
@@ -33,7 +33,7 @@ class SahiDetector:
             self._model = AutoDetectionModel.from_pretrained(
                 model_type=model_type,
                 model_path=str(card.weights),
-                confidence_threshold=min_score,
+                confidence_threshold=floor,
                 device=config.device.lower(),
                 image_size=card.width,
             )

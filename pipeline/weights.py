@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.calibration import Calibration
+from pipeline.config import PipelineConfig
 from pipeline.errors import ModelError
 
 TASKS = ("detect", "segment")
@@ -21,7 +23,7 @@ REMEDY = "install Demeter again"
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """`digest` names the weights: the same digest gives the same counts."""
+    """`digest` names weights and calibration: the same digest gives the same counts."""
 
     name: str
     version: str
@@ -33,6 +35,7 @@ class ModelCard:
     height: int
     padding: int  # grey level around a photo that does not fill the input
     min_score: float
+    calibration: Calibration | None = None
 
     @property
     def label(self) -> str:
@@ -66,6 +69,12 @@ def load_card(path: Path) -> ModelCard:
     return card
 
 
+def thresholds(card: ModelCard, config: PipelineConfig) -> tuple[float, float]:
+    """The score from which a box counts as seen, and the lowest from which it says anything."""
+    seen = config.detector.min_score if config.detector.min_score is not None else card.min_score
+    return seen, min(seen, card.calibration.floor) if card.calibration else seen
+
+
 def _parse(content: Any, card_path: Path) -> ModelCard:
     """Raises KeyError for what is missing, TypeError or ValueError for what cannot be meant."""
     if not isinstance(content, dict):
@@ -81,12 +90,13 @@ def _parse(content: Any, card_path: Path) -> ModelCard:
         version=str(content["version"]),
         task=task,
         weights=_verified_weights(card_path, files),
-        digest=_digest_of_files(files),
+        digest=_digest_of_files(files, content.get("calibration")),
         classes=tuple(str(name) for name in classes),
         width=int(_within(size["width"], 1, LARGEST_INPUT, "input width")),
         height=int(_within(size["height"], 1, LARGEST_INPUT, "input height")),
         padding=int(_within(size.get("letterbox", 114), 0, 255, "letterbox")),
         min_score=_within(content["min_score"], 0, 1, "min_score"),
+        calibration=Calibration.parse(content["calibration"]) if content.get("calibration") else None,
     )
 
 
@@ -129,8 +139,12 @@ def _card_of_bare_weights(path: Path) -> ModelCard:
     return ModelCard(path.stem, digest[:12], "detect", path, digest, ("plant",), 512, 512, 114, 0.25)
 
 
-def _digest_of_files(files: dict[str, str]) -> str:
-    return hashlib.sha256("".join(f"{n}:{files[n]}\n" for n in sorted(files)).encode()).hexdigest()
+def _digest_of_files(files: dict[str, Any], calibration: Any = None) -> str:
+    """Names everything in a card that changes counts."""
+    lines = "".join(f"{name}:{files[name]}\n" for name in sorted(files))
+    if calibration is not None:
+        lines += json.dumps(calibration, sort_keys=True)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def sha256_of(path: Path) -> str:

@@ -1,0 +1,61 @@
+"""Plants that were not seen for certain, by what doubtful boxes and crowded scores are worth. Pure.
+
+The plants of a container are the summed worth of all its boxes, doubtful ones included; those not seen
+are what remains after the boxes that were counted as seen. A box that only looks like a plant takes away
+from the estimate what it adds to the seen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import centres, sizes
+from pipeline.calibration import Calibration
+from pipeline.types import Detections, Estimate, Polygon
+
+METHOD = "expected"
+BANDS = 4
+
+
+def estimate_unseen(
+    found: Detections,
+    sure: NDArray[np.bool_],
+    polygon: Polygon,
+    calibration: Calibration,
+    *,
+    contained: bool = True,
+) -> tuple[Estimate, ...]:
+    """Unseen plants among one container's boxes, one row per band of its height from far to near.
+
+    `sure` marks the boxes that count as seen; `contained=False` says that they stand in no container.
+    No area is measured, so the rows' areas are zero.
+    """
+    worth = calibration.worth_of(found.scores, sizes(found.boxes), contained=contained) - sure
+    edges = np.linspace(float(polygon[:, 1].min()), float(polygon[:, 1].max()), BANDS + 1)
+    band = np.clip(np.searchsorted(edges, centres(found.boxes)[:, 1], side="right") - 1, 0, BANDS - 1)
+    per_band: NDArray[np.float64] = np.bincount(band, weights=worth, minlength=BANDS).astype(np.float64)
+    plants = _shared_out(per_band)
+    return tuple(
+        Estimate(
+            method=METHOD,
+            version=calibration.version,
+            band=number + 1,
+            y_start=float(edges[number]),
+            y_end=float(edges[number + 1]),
+            residual_px=0.0,
+            suppressed_px=0.0,
+            cell_px=0.0,
+            plants=float(plants[number]),
+        )
+        for number in range(BANDS)
+    )
+
+
+def _shared_out(plants: NDArray[np.float64]) -> NDArray[np.float64]:
+    """No band holds less than nothing, and together they hold the total, or nothing if that is negative."""
+    total = max(0.0, float(plants.sum()))
+    positive: NDArray[np.float64] = np.clip(plants, 0, None)
+    if positive.any():
+        positive *= total / positive.sum()
+    return positive
