@@ -7,10 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.boxes import centres, sizes
 from pipeline.decode import save_image
-from pipeline.types import ContainerCount, ContainerKind, Photo, PhotoResult, Pixels
+from pipeline.types import ContainerCount, ContainerKind, Photo, PhotoResult, Pixels, Polygon
 
 # Legible on a phone and on a wall screen, and a tenth of the size of a 12-megapixel photo.
 LONG_SIDE = 2000
@@ -33,7 +34,10 @@ NAMES = {
 }
 DISC = 0.36  # radius in plant sizes: discs of touching plants stay apart
 OPACITY = 0.45
+PANEL_SHINE = 0.25  # how much of the photo shows through the panel
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+BLACK: BGR = (0, 0, 0)
+WHITE: BGR = (255, 255, 255)
 
 
 def save_overlay(photo: Pixels, result: PhotoResult, folder: Path) -> Path:
@@ -54,7 +58,7 @@ def draw_overlay(photo: Pixels, result: PhotoResult) -> Pixels:
     scale = min(1.0, LONG_SIDE / max(photo.shape[:2]))
     size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
     canvas = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    pen = _Pen(canvas, scale, max(1.0, max(size) / 1400))
+    pen = _Pen(canvas, scale, max(1.0, max(size) / 950))
     pen.plants(result)
     for count in result.counts:
         if count.container.kind is not ContainerKind.LOOSE:
@@ -73,57 +77,79 @@ class _Pen:
     weight: float  # line and letter size, 1 for a small picture
 
     def plants(self, result: PhotoResult) -> None:
-        """All discs go on one layer that is blended once: the photo under them does not fade."""
+        """All discs go on one layer that is blended once: the photo under them does not fade. A ring
+        around each keeps plants that overlap apart."""
         layer = self.canvas.copy()
-        middles = centres(result.detections.boxes) * self.scale
-        radii = sizes(result.detections.boxes) * self.scale * DISC
-        for (x, y), radius, owner in zip(middles, radii, result.owner, strict=True):
-            colour = COLOURS[result.counts[int(owner)].container.kind]
-            cv2.circle(
-                layer,
-                (round(float(x)), round(float(y))),
-                max(2, round(float(radius))),
-                colour,
-                -1,
-                cv2.LINE_AA,
-            )
+        middles = np.round(centres(result.detections.boxes) * self.scale).astype(int).tolist()
+        radii = np.round(sizes(result.detections.boxes) * self.scale * DISC).astype(int).clip(2).tolist()
+        colours = [COLOURS[result.counts[owner].container.kind] for owner in result.owner.tolist()]
+        for middle, radius, colour in zip(middles, radii, colours, strict=True):
+            cv2.circle(layer, middle, radius, colour, -1, cv2.LINE_AA)
         cv2.addWeighted(layer, OPACITY, self.canvas, 1 - OPACITY, 0, dst=self.canvas)
+        for middle, radius, colour in zip(middles, radii, colours, strict=True):
+            if radius > 2 * self.weight:
+                cv2.circle(self.canvas, middle, radius, colour, round(self.weight), cv2.LINE_AA)
 
     def outline(self, count: ContainerCount) -> None:
         points = np.round(count.container.polygon * self.scale).astype(np.int32)
         colour = COLOURS[count.container.kind]
-        cv2.polylines(self.canvas, [points], True, (0, 0, 0), round(4 * self.weight), cv2.LINE_AA)
+        cv2.polylines(self.canvas, [points], True, BLACK, round(3.5 * self.weight), cv2.LINE_AA)
         cv2.polylines(self.canvas, [points], True, colour, round(2 * self.weight), cv2.LINE_AA)
 
     def label(self, count: ContainerCount) -> None:
-        x, y = (count.container.polygon.mean(axis=0) * self.scale).tolist()
-        text = f"{count.total}" if not count.hidden else f"{count.seen} + {count.hidden}"
-        self._text(text, (round(x), round(y)), 0.55, COLOURS[count.container.kind], centred=True)
+        """The count on a badge in the colour of the container, in its middle."""
+        text = f"{count.seen} + {count.hidden}" if count.hidden else f"{count.seen}"
+        text = "empty" if count.empty else text
+        width, height = self._extent(text, 0.5)
+        x, y = (_middle(count.container.polygon) * self.scale).round().astype(int).tolist()
+        left, bottom = x - width // 2, y + height // 2
+        corners = (
+            (left - height // 2, bottom - height * 3 // 2),
+            (left + width + height // 2, bottom + height // 2),
+        )
+        cv2.rectangle(self.canvas, *corners, COLOURS[count.container.kind], -1)
+        cv2.rectangle(self.canvas, *corners, BLACK, round(self.weight))
+        self._text(text, (left, bottom), 0.5, BLACK)
 
     def panel(self, result: PhotoResult) -> None:
-        interval = f"{result.low} to {result.high}"
-        lines = [f"{result.total} plants ({interval})", f"{result.seen} seen + {result.hidden} hidden"]
+        """The totals, which are also the key to the colours."""
+        rows: list[tuple[str, BGR | None]] = [
+            (f"{result.total} plants ({result.low} to {result.high})", None),
+            (f"{result.seen} seen + {result.hidden} hidden", None),
+        ]
         kinds = {count.container.kind for count in result.counts}
-        rows: list[tuple[str, BGR]] = [(line, (255, 255, 255)) for line in lines]
         for kind in (kind for kind in ContainerKind if kind in kinds):
             total = sum(count.total for count in result.counts if count.container.kind is kind)
             rows.append((f"{NAMES[kind]}: {total}", COLOURS[kind]))
         step = round(26 * self.weight)
-        widest = max(self._width(text, 0.6) for text, _ in rows)
-        cv2.rectangle(self.canvas, (0, 0), (widest + 2 * step, step * (len(rows) + 1)), (0, 0, 0), -1)
+        widest = max(self._extent(text, 0.6)[0] for text, _ in rows)
+        corner = self.canvas[: step * (2 * len(rows) + 1) // 2, : widest + 5 * step // 2]
+        corner[:] = (corner * PANEL_SHINE).astype(np.uint8)
         for number, (text, colour) in enumerate(rows, start=1):
-            self._text(text, (step // 2, number * step), 0.6, colour)
+            left, bottom = step // 2, number * step
+            if colour is not None:
+                cv2.rectangle(self.canvas, (left, bottom - step // 2), (left + step // 2, bottom), colour, -1)
+                left += step
+            self._text(text, (left, bottom), 0.6, WHITE)
 
-    def _width(self, text: str, size: float) -> int:
-        return int(cv2.getTextSize(text, FONT, size * self.weight, max(1, round(1.5 * self.weight)))[0][0])
+    def _extent(self, text: str, size: float) -> tuple[int, int]:
+        """Width and height in canvas pixels."""
+        (width, height), _ = cv2.getTextSize(text, FONT, size * self.weight, self._stroke)
+        return width, height
 
-    def _text(
-        self, text: str, at: tuple[int, int], size: float, colour: BGR, *, centred: bool = False
-    ) -> None:
-        font, thick = size * self.weight, max(1, round(1.5 * self.weight))
-        x, y = at
-        if centred:
-            (width, height), _ = cv2.getTextSize(text, FONT, font, thick)
-            x, y = x - width // 2, y + height // 2
-        cv2.putText(self.canvas, text, (x, y), FONT, font, (0, 0, 0), thick * 3, cv2.LINE_AA)
-        cv2.putText(self.canvas, text, (x, y), FONT, font, colour, thick, cv2.LINE_AA)
+    def _text(self, text: str, at: tuple[int, int], size: float, colour: BGR) -> None:
+        """`at` is where the first letter stands."""
+        cv2.putText(self.canvas, text, at, FONT, size * self.weight, colour, self._stroke, cv2.LINE_AA)
+
+    @property
+    def _stroke(self) -> int:
+        return max(1, round(1.4 * self.weight))
+
+
+def _middle(polygon: Polygon) -> NDArray[np.float64]:
+    """(2,): the centre of the area; of the corners, where there is no area."""
+    moments = cv2.moments(polygon)
+    if not moments["m00"]:
+        corners: NDArray[np.float64] = polygon.mean(axis=0, dtype=np.float64)
+        return corners
+    return np.array([moments["m10"], moments["m01"]]) / moments["m00"]

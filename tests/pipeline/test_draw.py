@@ -95,6 +95,20 @@ def test_a_container_has_an_outline_and_loose_plants_have_none() -> None:
     assert (loose[300, 45:56] == 100).all()
 
 
+def test_the_count_stands_on_a_badge_in_the_middle_of_its_container() -> None:
+    # Many corners on one side, as outlines have, do not pull it there.
+    ragged = [[350.0, y] for y in np.linspace(200, 390, 50)]
+    square = [[50.0, 200.0], *ragged, [50.0, 390.0]]
+    for seen, hidden in ((7, 0), (0, 0), (120, 35)):
+        overlay = draw_overlay(
+            grey(400, 400), result_of((count_in(ContainerKind.BOX, square, seen, hidden),))
+        )
+        y, x = np.nonzero((overlay == COLOURS[ContainerKind.BOX]).all(axis=2))
+        inside = (x > 60) & (x < 340) & (y > 210) & (y < 380)
+        assert inside.sum() > 100
+        assert (x[inside].mean(), y[inside].mean()) == pytest.approx((200, 295), abs=8)
+
+
 def test_every_kind_has_a_name_and_a_colour_of_its_own() -> None:
     assert set(COLOURS) == set(NAMES) == set(ContainerKind)
     assert len(set(COLOURS.values())) == len(set(NAMES.values())) == len(ContainerKind)
