@@ -48,14 +48,14 @@ def blobs(width: int, height: int, pitch: int, radius: int, seed: int = 0) -> tu
     return photo, count
 
 
-def squares(columns: int, rows: int, plants: int) -> Pixels:
-    """A dim bed on the tiny networks' lattice with `plants` bright squares in it, on a black floor."""
+def pots(columns: int, rows: int, plants: int) -> Pixels:
+    """A dim bed on the tiny networks' lattice with `plants` bright discs in it, on a black floor."""
     photo = np.zeros(((rows + 2) * CELL, (columns + 2) * CELL, 3), np.uint8)
     photo[CELL:-CELL, CELL:-CELL] = 60
     for number in range(plants):
         row, column = divmod(number, columns)
-        y, x = (row + 1) * CELL, (column + 1) * CELL
-        photo[y : y + CELL, x : x + CELL] = 250
+        at = (column + 1) * CELL + CELL // 2, (row + 1) * CELL + CELL // 2
+        cv2.circle(photo, at, CELL * 3 // 8, (250, 250, 250), -1)
     return photo
 
 

@@ -26,7 +26,7 @@ from pipeline.errors import ModelError, WorkerCrash
 from pipeline.run import IN_FLIGHT_PER_WORKER, run
 from pipeline.types import Photo, PhotoFailure, PhotoOutcome, PhotoResult
 from tests.pipeline.networks import tiny_config
-from tests.pipeline.scenes import squares
+from tests.pipeline.scenes import pots
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def no_process_stays() -> Iterator[None]:
 
 def save_photo(folder: Path, plants: int, name: str | None = None) -> Photo:
     path = folder / (name or f"{plants:03}.png")
-    cv2.imwrite(str(path), squares(12, 10, plants))
+    cv2.imwrite(str(path), pots(12, 10, plants))
     return as_photo(path)
 
 
@@ -168,7 +168,7 @@ def test_a_photo_that_kills_one_worker_is_tried_once_more(
         outcomes.append(outcome)
         if len(outcomes) == 1:
             kill_worker()
-            cv2.imwrite(str(tmp_path / "new.png"), squares(12, 10, 9))
+            cv2.imwrite(str(tmp_path / "new.png"), pots(12, 10, 9))
             (tmp_path / "new.png").replace(trap.path)
     assert [row[1] for row in summary(outcomes)] == [1, 9]
     assert "a worker died (SIGKILL) while counting trap.png; trying the photo once more" in caplog.text
