@@ -50,7 +50,7 @@ def load_card(path: Path) -> ModelCard:
     """
     card_path = path if path.suffix == ".json" else path.parent / f"{path.stem}.json"
     try:
-        content = json.loads(card_path.read_text(encoding="utf-8"))
+        content = json.loads(card_path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError:
         return _card_of_bare_weights(path)
     except (OSError, ValueError, RecursionError) as error:
@@ -59,7 +59,7 @@ def load_card(path: Path) -> ModelCard:
         card = _parse(content, card_path)
     except KeyError as error:
         raise ModelError(f"the model card {card_path} is incomplete: it has no {error}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"the model card {card_path} is wrong: {error}") from error
     if path != card_path and path.name not in content["files"]:
         raise ModelError(
@@ -98,6 +98,10 @@ def _parse(content: Any, card_path: Path) -> ModelCard:
         min_score=_within(content["min_score"], 0, 1, "min_score"),
         calibration=Calibration.parse(content["calibration"]) if content.get("calibration") else None,
     )
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no number")
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:

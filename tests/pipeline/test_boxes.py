@@ -94,6 +94,14 @@ def test_what_stays_are_strangers_and_what_goes_had_a_twin_that_stays(crowd: Det
         assert any(are_twins(a, row) for a in better)
 
 
+@given(crowds(), st.sampled_from([0.0, 0.4, 0.6, 1.0]))
+@settings(max_examples=60)
+def test_doubtful_boxes_change_nothing_about_the_sure_ones(crowd: Detections, sure_from: float) -> None:
+    everything = drop_duplicates(crowd, MAX_IOU, MAX_CUT_OVERLAP, sure_from)
+    alone = merge(crowd.take(crowd.scores >= np.float32(sure_from)))
+    assert rows(everything.take(everything.scores >= np.float32(sure_from))) == rows(alone)
+
+
 def test_two_halves_never_outvote_the_whole() -> None:
     halves = Detections.concat(
         [found([[0, 0, 30, 60]], 0.99, cut=True), found([[28, 0, 60, 60]], 0.98, cut=True)]

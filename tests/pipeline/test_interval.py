@@ -39,6 +39,14 @@ def test_doubt_and_guessing_widen(seen: int, hidden: int) -> None:
     assert width(0, seen + hidden) >= width(seen + hidden, 0)
 
 
+@given(PLANTS, PLANTS, st.floats(0.1, 5), st.floats(0.1, 5))
+def test_a_model_that_is_farther_off_gets_wider_intervals(seen: int, hidden: int, a: float, b: float) -> None:
+    small, large = sorted((a, b))
+    low, high = bounds(seen, hidden, small)
+    wide_low, wide_high = bounds(seen, hidden, large)
+    assert 0 <= wide_low <= low <= seen + hidden <= high <= wide_high
+
+
 def test_even_nothing_is_not_certain() -> None:
     assert bounds(0, 0) == (0, 1)
 

@@ -13,6 +13,15 @@ from pipeline.errors import ModelError
 from pipeline.weights import load_card
 from tests.pipeline.networks import write_card
 
+CALIBRATION: dict[str, Any] = {
+    "version": "1",
+    "scores": [0.1, 0.9],
+    "sizes": [10, 100],
+    "worth": [[0.2, 0.3], [1, 1.1]],
+    "loose": [0, 0.5],
+    "spread": 1.2,
+}
+
 
 @pytest.fixture
 def card(tmp_path: Path) -> Path:
@@ -105,6 +114,16 @@ def test_a_card_reaches_no_file_but_its_neighbours(card: Path, path: str) -> Non
         {"min_score": float("nan")},
         {"min_score": None},
         {"task": "classify"},
+        {"calibration": 7},
+        {"calibration": {"scores": [0.1, 0.5]}},
+        {"calibration": CALIBRATION | {"scores": [0.5, 0.1]}},
+        {"calibration": CALIBRATION | {"scores": [0.1, 10**400]}},
+        {"calibration": CALIBRATION | {"scores": [0.1, 1e999]}},
+        {"calibration": CALIBRATION | {"worth": [[1, 1]]}},
+        {"calibration": CALIBRATION | {"worth": [[1, 1], [1, -1]]}},
+        {"calibration": CALIBRATION | {"loose": [1, float("nan")]}},
+        {"calibration": CALIBRATION | {"spread": 0}},
+        {"calibration": CALIBRATION | {"spread": 10**400}},
     ],
 )
 def test_absurd_figures_are_refused(card: Path, changes: dict[str, Any]) -> None:
@@ -118,7 +137,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-KEYS = st.sampled_from(["name", "version", "task", "files", "classes", "input", "min_score"])
+KEYS = st.sampled_from(["name", "version", "task", "files", "classes", "input", "min_score", "calibration"])
 
 
 @settings(max_examples=60, deadline=None)
@@ -150,6 +169,17 @@ def test_another_weight_is_another_digest(card: Path) -> None:
     files = json.loads(card.read_text())["files"]
     edit(card, files=files | {"plant.bin": hashlib.sha256(weights.read_bytes()).hexdigest()})
     assert load_card(card).digest != before
+
+
+def test_another_calibration_is_another_digest(card: Path) -> None:
+    plain = load_card(card)
+    assert plain.calibration is None
+    edit(card, calibration=CALIBRATION)
+    one = load_card(card)
+    assert one.calibration is not None
+    assert one.calibration.floor == 0.1
+    edit(card, calibration=CALIBRATION | {"spread": 1.3})
+    assert len({plain.digest, one.digest, load_card(card).digest}) == 3
 
 
 def test_weights_that_a_neighbours_card_does_not_name_are_not_taken_for_its_model(card: Path) -> None:
