@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from demeter_cli.commands import count, database, process, report, seed
+from demeter_cli.commands import count, database, model, process, report, seed
 
 log = logging.getLogger("demeter")
 
@@ -57,6 +57,7 @@ app.command("count")(count.count)
 app.command("process")(process.process)
 app.add_typer(report.app, name="report")
 app.command("seed")(seed.seed)
+app.add_typer(model.app, name="model")
 app.add_typer(database.app, name="db")
 
 

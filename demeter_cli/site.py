@@ -55,10 +55,9 @@ def has_embedded_database(settings: Settings) -> bool:
 
 
 def _fill_new_database(url: str, settings: Settings) -> None:
-    from db.seeds import load_seeds
-
     from db import migrate
     from db.engine import connect
+    from db.seeds import load_seeds
 
     output.tell(f"New database in {settings.data_dir}: creating tables and loading the demo nursery.")
     migrate.upgrade(url)

@@ -83,7 +83,7 @@ def _corners(annotation: dict[str, Any], item: dict[str, Any]) -> list[float]:
     x, y, w, h = map(float, annotation.get("bbox_foliage") or annotation["bbox"])
     width, height = item["width"], item["height"]
     # Half a pixel of rounding is common, a box beyond the photo is another photo's.
-    if w < 0 or h < 0 or x + w < 0 or y + h < 0 or x > width + 1 or y > height + 1:
+    if w < 0 or h < 0 or min(x, y) < -1 or x + w > width + 1 or y + h > height + 1:
         raise TruthError(f"a box of {item['file_name']} lies outside the photo: {[x, y, w, h]}")
     return [x, y, x + w, y + h]
 
