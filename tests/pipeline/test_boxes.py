@@ -65,23 +65,23 @@ def are_twins(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     return bool((a[6] or b[6]) and shared > MAX_CUT_OVERLAP * min(area_a, area_b))
 
 
+@settings(max_examples=40, deadline=None)
 @given(crowds(), st.randoms(use_true_random=False))
-@settings(max_examples=60)
 def test_the_order_of_the_detections_never_matters(crowd: Detections, random: object) -> None:
     order = np.arange(len(crowd))
     random.shuffle(order)  # type: ignore[attr-defined]
     assert rows(merge(crowd.take(order))) == rows(merge(crowd))
 
 
+@settings(max_examples=40, deadline=None)
 @given(crowds())
-@settings(max_examples=60)
 def test_merging_twice_changes_nothing(crowd: Detections) -> None:
     once = merge(crowd)
     assert rows(merge(once)) == rows(once)
 
 
+@settings(max_examples=40, deadline=None)
 @given(crowds())
-@settings(max_examples=60)
 def test_what_stays_are_strangers_and_what_goes_had_a_twin_that_stays(crowd: Detections) -> None:
     kept = rows(merge(crowd))
     gone = rows(crowd)
@@ -94,8 +94,8 @@ def test_what_stays_are_strangers_and_what_goes_had_a_twin_that_stays(crowd: Det
         assert any(are_twins(a, row) for a in better)
 
 
+@settings(max_examples=40, deadline=None)
 @given(crowds(), st.sampled_from([0.0, 0.4, 0.6, 1.0]))
-@settings(max_examples=60)
 def test_doubtful_boxes_change_nothing_about_the_sure_ones(crowd: Detections, sure_from: float) -> None:
     everything = drop_duplicates(crowd, MAX_IOU, MAX_CUT_OVERLAP, sure_from)
     alone = merge(crowd.take(crowd.scores >= np.float32(sure_from)))
@@ -159,7 +159,7 @@ def test_twenty_thousand_crowded_plants_are_all_counted() -> None:
     jitter=st.integers(0, 50),
     random=st.randoms(use_true_random=False),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_drawn_plants_are_counted_exactly_whatever_the_tiles(tile: int, jitter: int, random: object) -> None:
     photo, plants = blobs(640, 480, pitch=40, radius=17, seed=jitter)
     overlap = (2 * 17 + 8) / tile  # the largest plant, and the margin of an edge on both sides

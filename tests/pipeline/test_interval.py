@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.interval import bounds
@@ -14,6 +14,7 @@ def width(seen: int, hidden: int) -> int:
     return high - low
 
 
+@settings(max_examples=50, deadline=None)
 @given(PLANTS, PLANTS, st.booleans())
 def test_the_interval_holds_the_total_and_no_negative_plants(seen: int, hidden: int, doubtful: bool) -> None:
     low, high = bounds(seen, hidden, doubtful=doubtful)
@@ -22,6 +23,7 @@ def test_the_interval_holds_the_total_and_no_negative_plants(seen: int, hidden: 
     assert isinstance(high, int)
 
 
+@settings(max_examples=50, deadline=None)
 @given(PLANTS, PLANTS)
 def test_another_plant_never_lowers_a_bound(seen: int, hidden: int) -> None:
     low, high = bounds(seen, hidden)
@@ -30,6 +32,7 @@ def test_another_plant_never_lowers_a_bound(seen: int, hidden: int) -> None:
         assert more[1] >= high
 
 
+@settings(max_examples=50, deadline=None)
 @given(PLANTS, PLANTS)
 def test_doubt_and_guessing_widen(seen: int, hidden: int) -> None:
     low, high = bounds(seen, hidden)
@@ -39,6 +42,7 @@ def test_doubt_and_guessing_widen(seen: int, hidden: int) -> None:
     assert width(0, seen + hidden) >= width(seen + hidden, 0)
 
 
+@settings(max_examples=50, deadline=None)
 @given(PLANTS, PLANTS, st.floats(0.1, 5), st.floats(0.1, 5))
 def test_a_model_that_is_farther_off_gets_wider_intervals(seen: int, hidden: int, a: float, b: float) -> None:
     small, large = sorted((a, b))

@@ -109,7 +109,7 @@ plants = st.lists(
 
 
 @given(containers, plants)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_every_plant_has_one_owner_and_stands_in_it_or_within_reach(
     beds: list[Container], boxes: list[Boxes]
 ) -> None:

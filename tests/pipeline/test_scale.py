@@ -64,6 +64,7 @@ def test_far_from_the_plants_the_line_is_bounded() -> None:
     assert fit.at(-1e6).item() == pytest.approx(LIMITS[0] * fit.size)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 60), st.integers(0, 100))
 def test_twice_the_pixels_give_twice_the_scale(count: int, seed: int) -> None:
     rows, sizes = pots(count, seed)
@@ -74,6 +75,7 @@ def test_twice_the_pixels_give_twice_the_scale(count: int, seed: int) -> None:
     assert (two.row, two.size, two.slope) == (one.row * 2, one.size * 2, one.slope)
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.integers(1, 40).flatmap(
         lambda n: st.tuples(
@@ -83,7 +85,6 @@ def test_twice_the_pixels_give_twice_the_scale(count: int, seed: int) -> None:
     ),
     st.floats(-10_000, 20_000, width=32),
 )
-@settings(max_examples=50)
 def test_no_size_is_ever_zero_or_below(plants: tuple[Rows, Rows], y: float) -> None:
     rows, sizes = plants
     fit = fit_scale(rows, sizes)

@@ -4,17 +4,18 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sahi.slicing import get_slice_bboxes
 
 from pipeline.tiles import EDGE_MARGIN, Tile, crosses_edge, plan_tiles
 
-SIDES = st.integers(1, 3000)
-TILES = st.integers(16, 700)
-OVERLAPS = st.floats(0, 0.75)
+SIDES = st.integers(1, 2000)
+TILES = st.integers(48, 700)
+OVERLAPS = st.floats(0, 0.6)
 
 
+@settings(max_examples=40, deadline=None)
 @given(SIDES, SIDES, TILES, OVERLAPS)
 def test_the_plan_is_that_of_sahi(width: int, height: int, tile: int, overlap: float) -> None:
     theirs = get_slice_bboxes(height, width, tile, tile, False, overlap, overlap)
@@ -22,6 +23,7 @@ def test_the_plan_is_that_of_sahi(width: int, height: int, tile: int, overlap: f
     assert ours == theirs
 
 
+@settings(max_examples=40, deadline=None)
 @given(SIDES, SIDES, TILES, OVERLAPS)
 def test_every_pixel_lies_in_a_tile_and_every_tile_in_the_photo(
     width: int, height: int, tile: int, overlap: float
@@ -39,6 +41,7 @@ def test_every_pixel_lies_in_a_tile_and_every_tile_in_the_photo(
     assert len(set(tiles)) == len(tiles) == len({t.x for t in tiles}) * len({t.y for t in tiles})
 
 
+@settings(max_examples=40, deadline=None)
 @given(SIDES, SIDES, TILES, OVERLAPS)
 def test_neighbours_share_at_least_the_overlap(width: int, height: int, tile: int, overlap: float) -> None:
     starts = sorted({t.x for t in plan_tiles(width, height, tile, overlap)})

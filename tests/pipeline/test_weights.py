@@ -140,7 +140,7 @@ JSON = st.recursive(
 KEYS = st.sampled_from(["name", "version", "task", "files", "classes", "input", "min_score", "calibration"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(JSON | st.dictionaries(KEYS, JSON))
 def test_whatever_a_card_holds_the_answer_is_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, content: object

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -64,6 +64,7 @@ def test_a_mask_is_the_weighted_sum_of_prototypes() -> None:
     assert not logits[1].any()
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 20_000), st.integers(1, 20_000), st.sampled_from([(640, 640), (1024, 768)]))
 def test_a_photo_fills_one_side_of_the_input_and_leaves_neither(
     width: int, height: int, size: tuple[int, int]
