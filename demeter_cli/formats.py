@@ -1,4 +1,4 @@
-"""The names of the output formats, apart from the code that needs rich."""
+"""Names and headings of outputs, apart from the code that needs rich."""
 
 from __future__ import annotations
 
@@ -11,3 +11,14 @@ class Format(StrEnum):
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
+
+
+# A counted photo in a table: key and heading.
+COUNT_COLUMNS = {
+    "seen": "seen",
+    "hidden": "hidden",
+    "total": "total",
+    "interval": "90% range",
+    "seconds": "sec",
+    "status": "status",
+}

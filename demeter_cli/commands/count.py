@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from demeter_cli.errors import ExitCode
-from demeter_cli.formats import Format
+from demeter_cli.formats import COUNT_COLUMNS, Format
 
 if TYPE_CHECKING:
     from pipeline.types import ContainerCount, Photo, PhotoFailure, PhotoResult
@@ -75,15 +75,6 @@ def count(
         raise typer.Exit(ExitCode.CRASH if crashed else ExitCode.PARTIAL)
 
 
-TABLE_COLUMNS = {
-    "photo": "photo",
-    "seen": "seen",
-    "hidden": "hidden",
-    "total": "total",
-    "interval": "90% range",
-    "seconds": "sec",
-    "status": "status",
-}
 CSV_COLUMNS = (
     *("photo", "sha256", "width", "height", "taken_at", "status", "seen", "hidden", "total", "low", "high"),
     *("empty_containers", "model", "seconds"),
@@ -101,7 +92,9 @@ def _print(rows: list[dict[str, Any]], output_format: Format) -> None:
         case Format.TABLE:
             for row in rows:
                 row["interval"] = output.interval(row["low"], row["high"])
-            output.print_table(rows, TABLE_COLUMNS, droppable=("seconds", "hidden", "seen"))
+            output.print_table(
+                rows, {"photo": "photo", **COUNT_COLUMNS}, droppable=("seconds", "hidden", "seen")
+            )
             output.print_warnings(rows)
 
 

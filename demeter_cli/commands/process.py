@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from demeter_cli.errors import ExitCode
-from demeter_cli.formats import Format
+from demeter_cli.formats import COUNT_COLUMNS, Format
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -66,16 +66,7 @@ def process(
         raise typer.Exit(ExitCode.CRASH if batch.crashed else ExitCode.PARTIAL)
 
 
-COLUMNS = {
-    "photo": "photo",
-    "place": "place",
-    "seen": "seen",
-    "hidden": "hidden",
-    "total": "total",
-    "interval": "90% range",
-    "seconds": "sec",
-    "status": "status",
-}
+COLUMNS = {"photo": "photo", "place": "place", **COUNT_COLUMNS}
 CSV_COLUMNS = (
     *("photo", "sha256", "place", "seen", "hidden", "total", "low", "high", "seconds", "status"),
     *("known", "booked", "error"),
