@@ -11,6 +11,7 @@ number, in units of the squared apparent size, so that it follows the perspectiv
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -88,9 +89,12 @@ def estimate_hidden(evidence: Evidence, index: int) -> tuple[Estimate, ...]:
 
 def _cell_share(mask: NDArray[np.uint8], free: NDArray[np.uint8], own: Boxes, scale: ScaleFit) -> float:
     """Area per plant in squared apparent sizes, where plants stand."""
-    covered = (mask & (1 - free)).astype(np.uint8)
-    filled = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, _disc(scale.size * 0.5)).astype(np.uint8) & mask
-    weights = 1.0 / np.square(scale.at(np.arange(mask.shape[0], dtype=np.float32)))
+    window = _around(mask, scale.size)
+    covered = (mask[window] & (1 - free[window])).astype(np.uint8)
+    filled = (
+        cv2.morphologyEx(covered, cv2.MORPH_CLOSE, _disc(scale.size * 0.5)).astype(np.uint8) & mask[window]
+    )
+    weights = 1.0 / np.square(scale.at(np.arange(window[0].start, window[0].stop, dtype=np.float32)))
     occupied = float((filled.sum(axis=1) * weights).sum())
     # Boxes inscribe the plant: no cell is smaller than the ellipse, none larger than twice the box.
     return float(np.clip(occupied / len(own), np.pi / 4, 2.0))
@@ -108,7 +112,7 @@ def _estimate_band(
     size = float(scale.at((top + bottom) / 2))
     reach = round(size)  # The opening looks this far over the band's border.
     above = max(0, top - reach)
-    window = slice(above, bottom + reach)
+    window = (slice(above, bottom + reach), _around(mask, size)[1])
     residual = mask[window] & evidence.free[window]
     plantlike = residual & (evidence.likeness[window] > LIKELY_PLANT)
     opened = cv2.morphologyEx(plantlike.astype(np.uint8), cv2.MORPH_OPEN, _disc(size * OPENING))
@@ -128,6 +132,17 @@ def _estimate_band(
         cell_px=cell_px * to_photo**2,
         plants=opened_px / cell_px,
     )
+
+
+def _around(mask: NDArray[np.uint8], margin: float) -> tuple[slice, slice]:
+    """Rows and columns of the mask and of `margin` pixels around it: what lies beyond costs only time."""
+    more, sides = math.ceil(margin) + 1, []
+    for axis in (1, 0):
+        inside = np.flatnonzero(mask.any(axis=axis))
+        sides.append(
+            slice(max(0, int(inside[0]) - more), min(mask.shape[1 - axis], int(inside[-1]) + 1 + more))
+        )
+    return sides[0], sides[1]
 
 
 def _disc(radius: float) -> NDArray[np.uint8]:
