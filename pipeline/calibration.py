@@ -36,12 +36,14 @@ class Calibration:
         """The lowest score of a box that says anything."""
         return float(self.scores[0])
 
-    def worth_of(self, scores: NDArray[np.float32], sizes: NDArray[np.float32], *, contained: bool) -> Vector:
-        """(n,): plants that come with each box. Scores are 0–1, sizes in pixels."""
-        if contained:
-            plants = grid_basis(self.scores, self.sizes, scores, sizes) @ self.worth.ravel()
-        else:
-            plants = score_basis(self.scores, scores) @ self.loose
+    def worth_of(
+        self, scores: NDArray[np.float32], sizes: NDArray[np.float32], contained: NDArray[np.bool_]
+    ) -> Vector:
+        """(n,): plants that come with each box. Scores are 0–1, sizes in pixels; `contained` says which
+        boxes stand in a container."""
+        inside = grid_basis(self.scores, self.sizes, scores, sizes) @ self.worth.ravel()
+        outside = score_basis(self.scores, scores) @ self.loose
+        plants: Vector = np.where(contained, inside, outside)
         return np.where(scores < self.floor, 0.0, plants)
 
     @staticmethod

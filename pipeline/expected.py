@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import centres, sizes
-from pipeline.calibration import Calibration
+from pipeline.boxes import centres
 from pipeline.types import Detections, Estimate, Polygon
 
 METHOD = "expected"
@@ -20,26 +19,23 @@ BANDS = 4
 
 def estimate_unseen(
     found: Detections,
-    sure: NDArray[np.bool_],
+    unseen: NDArray[np.float64],
     polygon: Polygon,
-    calibration: Calibration,
-    *,
-    contained: bool = True,
+    version: str,
 ) -> tuple[Estimate, ...]:
     """Unseen plants among one container's boxes, one row per band of its height from far to near.
 
-    `sure` marks the boxes that count as seen; `contained=False` says that they stand in no container.
-    No area is measured, so the rows' areas are zero.
+    `unseen` (n,) is what each box is worth beyond the plant that it counts as. No area is measured, so
+    the rows' areas are zero.
     """
-    worth = calibration.worth_of(found.scores, sizes(found.boxes), contained=contained) - sure
     edges = np.linspace(float(polygon[:, 1].min()), float(polygon[:, 1].max()), BANDS + 1)
     band = np.clip(np.searchsorted(edges, centres(found.boxes)[:, 1], side="right") - 1, 0, BANDS - 1)
-    per_band: NDArray[np.float64] = np.bincount(band, weights=worth, minlength=BANDS).astype(np.float64)
+    per_band: NDArray[np.float64] = np.bincount(band, weights=unseen, minlength=BANDS).astype(np.float64)
     plants = _shared_out(per_band)
     return tuple(
         Estimate(
             method=METHOD,
-            version=calibration.version,
+            version=version,
             band=number + 1,
             y_start=float(edges[number]),
             y_end=float(edges[number + 1]),

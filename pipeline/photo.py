@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import draw, expected
-from pipeline.boxes import drop_duplicates
+from pipeline.boxes import drop_duplicates, sizes
 from pipeline.config import PipelineConfig
 from pipeline.decode import decode
 from pipeline.detect import Detector, Segmenter, load_detector, load_segmenter
@@ -20,12 +21,21 @@ from pipeline.errors import StorageError
 from pipeline.estimate import Evidence, estimate_hidden
 from pipeline.exif import read_info
 from pipeline.interval import bounds
-from pipeline.regions import assign, map_regions
-from pipeline.tally import Estimator, Scene, count_containers, expected_estimator, find_doubts, with_bounds
+from pipeline.regions import RegionMap, assign, map_regions
+from pipeline.tally import (
+    LOOSE,
+    Estimator,
+    Scene,
+    count_containers,
+    expected_estimator,
+    find_doubts,
+    with_bounds,
+)
 from pipeline.tiles import Tile, crosses_edge, plan_tiles
-from pipeline.types import Detections, Photo, PhotoResult, PhotoStatus, Pixels
+from pipeline.types import Container, Detections, Photo, PhotoResult, PhotoStatus, Pixels
 
 BATCH = 16
+HALF_A_PLANT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +67,11 @@ class Counter:
         with clock.stage("detect"):
             raw = detect_tiled(pixels, self.detector, config)
         with clock.stage("merge"):
-            sure_from = self.detector.min_score
-            found = drop_duplicates(raw, config.max_iou, config.max_cut_overlap, sure_from)
-            scene = Scene(containers, regions, found, found.scores >= sure_from, assign(found.boxes, regions))
+            found = drop_duplicates(raw, config.max_iou, config.max_cut_overlap, self.detector.min_score)
+            owner = assign(found.boxes, regions)
         with clock.stage("estimate"):
-            counts, owner = count_containers(scene, self._estimator(scene, pixels))
+            scene, estimator = self._look(found, owner, (containers, regions), pixels)
+            counts, owner = count_containers(scene, estimator)
             warnings = tuple(find_doubts(counts))
             counts = with_bounds(counts, self._spread, doubtful=bool(warnings))
         seen, hidden = sum(c.seen for c in counts), sum(c.hidden for c in counts)
@@ -88,13 +98,26 @@ class Counter:
         calibration = self.detector.card.calibration
         return calibration.spread if calibration else 1.0
 
-    def _estimator(self, scene: Scene, pixels: Pixels) -> Estimator:
-        """How the settings want unseen plants estimated; a model without calibration can only measure."""
-        calibration = self.detector.card.calibration
+    def _look(
+        self,
+        found: Detections,
+        owner: NDArray[np.intp],
+        where: tuple[list[Container], RegionMap],
+        pixels: Pixels,
+    ) -> tuple[Scene, Estimator]:
+        """Which boxes count as seen, and how the settings want the unseen plants estimated.
+
+        With a calibration a box must also be worth half a plant or more, which boxes on bare floor are
+        not. A model without one can only measure areas.
+        """
+        sure, calibration = found.scores >= self.detector.min_score, self.detector.card.calibration
         if self.config.estimator == expected.METHOD and calibration is not None:
-            return expected_estimator(scene, calibration)
-        evidence = Evidence.gather(pixels, scene.found.boxes, scene.owner, scene.regions)
-        return partial(estimate_hidden, evidence)
+            worth = calibration.worth_of(found.scores, sizes(found.boxes), owner != LOOSE)
+            scene = Scene(*where, found, sure & (worth >= HALF_A_PLANT), owner)
+            return scene, expected_estimator(scene, worth, calibration.version)
+        scene = Scene(*where, found, sure, owner)
+        seen = Evidence.gather(pixels, found.boxes[sure], owner[sure], scene.regions)
+        return scene, partial(estimate_hidden, seen)
 
 
 def _with_overlay(result: PhotoResult, pixels: Pixels, folder: Path | None) -> PhotoResult:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.calibration import Calibration
 from pipeline.expected import estimate_unseen
 from pipeline.interval import bounds
 from pipeline.regions import RegionMap
@@ -40,13 +39,13 @@ class Scene:
         return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
 
 
-def expected_estimator(scene: Scene, calibration: Calibration) -> Estimator:
-    """Estimates by what the boxes are worth."""
+def expected_estimator(scene: Scene, worth: NDArray[np.float64], version: str) -> Estimator:
+    """Estimates by what the boxes are `worth` (n,), see pipeline/calibration.py."""
 
     def estimate(index: int) -> tuple[Estimate, ...]:
         own = scene.owner == index
-        found, sure, polygon = scene.found.take(own), scene.sure[own], scene.polygon(index)
-        return estimate_unseen(found, sure, polygon, calibration, contained=index != LOOSE)
+        unseen = worth[own] - scene.sure[own]
+        return estimate_unseen(scene.found.take(own), unseen, scene.polygon(index), version)
 
     return estimate
 

@@ -13,6 +13,7 @@ import datetime as dt
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +21,14 @@ from scipy.optimize import nnls
 
 from pipeline.accuracy import CountError, count_error
 from pipeline.boxes import drop_duplicates, sizes
-from pipeline.calibration import grid_basis, score_basis
+from pipeline.calibration import Calibration, grid_basis, score_basis
 from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.decode import decode
 from pipeline.interval import Z_90, bounds, deviation
-from pipeline.photo import Counter, detect_tiled
+from pipeline.photo import HALF_A_PLANT, Counter, detect_tiled
 from pipeline.regions import assign, map_regions
+from pipeline.tally import LOOSE
 from pipeline.truth import TruthPhoto, load_truth
-from pipeline.types import Detections
 
 SCORES = np.array([0.10, 0.20, 0.30, 0.40, 0.55, 0.75])
 SIZES = np.array([15.0, 30.0, 60.0])
@@ -40,12 +41,26 @@ COVERAGE = 0.9
 
 @dataclass(frozen=True)
 class Sample:
-    """One photo: its boxes on the grid, the plants seen, and the truth."""
+    """One photo: its boxes, the same summed on the grid, and the truth."""
 
     name: str
+    scores: NDArray[np.float32]
+    sizes: NDArray[np.float32]
+    contained: NDArray[np.bool_]
     features: NDArray[np.float64]
-    seen: int
     truth: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a fit says of one photo."""
+
+    seen: int
+    total: int
+
+    @property
+    def hidden(self) -> int:
+        return self.total - self.seen
 
 
 def main() -> None:
@@ -54,29 +69,46 @@ def main() -> None:
     config = PipelineConfig(
         ModelChoice(arguments.card, min_score=float(SCORES[0])), ModelChoice(arguments.segmenter)
     )
-    counter = Counter.load(config)
+    counter, min_score = Counter.load(config), float(card["min_score"])
     photos = [p for p in load_truth(arguments.truth, arguments.images) if p.split != "test"]
     samples = []
     for photo in photos:
-        samples.append(_sample(photo, counter, float(card["min_score"])))
+        samples.append(_sample(photo, counter, min_score))
         print(f"{len(samples):4} of {len(photos)}: {photo.file.name}", flush=True)
-    worth = fit(samples)
     left_out = [
-        round(float(one.features @ fit([other for other in samples if other is not one]))) for one in samples
+        predict(
+            one,
+            calibration_of(fit([other for other in samples if other is not one]), len(samples)),
+            min_score,
+        )
+        for one in samples
     ]
     spread = _spread(samples, left_out)
     _report(samples, left_out, spread)
+    card["calibration"] = calibration_of(fit(samples), len(samples), spread)
+    arguments.card.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+
+
+def calibration_of(worth: NDArray[np.float64], photos: int, spread: float = 1.0) -> dict[str, Any]:
+    """A fit in the form that model cards hold."""
     grid = len(SCORES) * len(SIZES)
-    card["calibration"] = {
+    return {
         "version": f"{dt.date.today():%Y.%m.%d}",
-        "photos": len(samples),
+        "photos": photos,
         "scores": SCORES.tolist(),
         "sizes": SIZES.tolist(),
         "worth": np.round(worth[:grid].reshape(len(SCORES), len(SIZES)), 4).tolist(),
         "loose": np.round(worth[grid:], 4).tolist(),
         "spread": round(spread, 3),
     }
-    arguments.card.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+
+
+def predict(sample: Sample, content: dict[str, Any], min_score: float) -> Prediction:
+    """What the pipeline makes of the photo, but for the shares of single containers."""
+    calibration = Calibration.parse(content)
+    worth = calibration.worth_of(sample.scores, sample.sizes, sample.contained)
+    seen = int(((sample.scores >= min_score) & (worth >= HALF_A_PLANT)).sum())
+    return Prediction(seen, max(seen, round(float(worth.sum()))))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,21 +120,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _sample(photo: TruthPhoto, counter: Counter, seen_from: float) -> Sample:
+def _sample(photo: TruthPhoto, counter: Counter, min_score: float) -> Sample:
     config = counter.config
     pixels = decode(photo.file, max_pixels=int(config.max_megapixels * 1e6), min_side=config.min_side)
     raw = detect_tiled(pixels, counter.detector, config)
-    found = drop_duplicates(raw, config.max_iou, config.max_cut_overlap, seen_from)
-    containers = counter.segmenter(pixels)
-    owner = assign(found.boxes, map_regions(containers, pixels.shape[1], pixels.shape[0]))
-    seen = int((found.scores >= seen_from).sum())
-    return Sample(photo.file.name, _features(found, owner >= 0), seen, photo.total)
-
-
-def _features(found: Detections, contained: NDArray[np.bool_]) -> NDArray[np.float64]:
-    inside, loose = found.take(contained), found.take(~contained)
-    grid = grid_basis(SCORES, SIZES, inside.scores, sizes(inside.boxes)).sum(axis=0)
-    return np.concatenate([grid, score_basis(SCORES, loose.scores).sum(axis=0)])
+    found = drop_duplicates(raw, config.max_iou, config.max_cut_overlap, min_score)
+    regions = map_regions(counter.segmenter(pixels), pixels.shape[1], pixels.shape[0])
+    contained = assign(found.boxes, regions) != LOOSE
+    apparent = sizes(found.boxes)
+    grid = grid_basis(SCORES, SIZES, found.scores[contained], apparent[contained]).sum(axis=0)
+    loose = score_basis(SCORES, found.scores[~contained]).sum(axis=0)
+    features = np.concatenate([grid, loose])
+    return Sample(photo.file.name, found.scores, apparent, contained, features, photo.total)
 
 
 def fit(samples: list[Sample]) -> NDArray[np.float64]:
@@ -122,31 +151,27 @@ def fit(samples: list[Sample]) -> NDArray[np.float64]:
     return solution
 
 
-def _spread(samples: list[Sample], left_out: list[int]) -> float:
+def _spread(samples: list[Sample], left_out: list[Prediction]) -> float:
     """Split-conformal: the quantile of left-out errors in units of the interval's own deviation."""
     errors = [
-        abs(total - sample.truth) / deviation(sample.seen, max(0, total - sample.seen))
-        for sample, total in zip(samples, left_out, strict=True)
+        abs(said.total - sample.truth) / deviation(said.seen, said.hidden)
+        for sample, said in zip(samples, left_out, strict=True)
     ]
     rank = min(1.0, np.ceil((len(errors) + 1) * COVERAGE) / len(errors))
     return float(np.quantile(errors, rank) / Z_90)
 
 
-def _report(samples: list[Sample], left_out: list[int], spread: float) -> None:
+def _report(samples: list[Sample], left_out: list[Prediction], spread: float) -> None:
     truth = [sample.truth for sample in samples]
-    seen = [sample.seen for sample in samples]
-    intervals = [
-        bounds(sample.seen, max(0, total - sample.seen), spread)
-        for sample, total in zip(samples, left_out, strict=True)
-    ]
-    for label, error in (
-        ("seen alone", count_error(truth, seen)),
-        ("with estimate, left out", count_error(truth, left_out, intervals)),
-    ):
-        print(f"{label}: {_words(error)}")
-    worst = sorted(zip(samples, left_out, strict=True), key=lambda pair: -abs(pair[1] / pair[0].truth - 1))
-    for sample, total in worst[:8]:
-        print(f"  {sample.name}: {sample.truth} plants, {sample.seen} seen, {total} estimated")
+    totals = [said.total for said in left_out]
+    intervals = [bounds(said.seen, said.hidden, spread) for said in left_out]
+    print(f"seen alone: {_words(count_error(truth, [said.seen for said in left_out]))}")
+    print(f"with estimate, left out: {_words(count_error(truth, totals, intervals))}")
+    pairs = sorted(
+        zip(samples, left_out, strict=True), key=lambda pair: -abs(pair[1].total / pair[0].truth - 1)
+    )
+    for sample, said in pairs[:8]:
+        print(f"  {sample.name}: {sample.truth} plants, {said.seen} seen, {said.total} in all")
 
 
 def _words(error: CountError) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.calibration import Calibration
 from pipeline.expected import BANDS, estimate_unseen
-from pipeline.types import Detections
+from pipeline.types import Detections, Estimate
 
 CONTENT: dict[str, Any] = {
     "version": "2026.11.22",
@@ -32,9 +32,14 @@ def found(scores: list[float], rows: list[float] | None = None, size: float = 40
     return Detections(boxes, np.array(scores, np.float32), np.zeros(n, np.int16), np.zeros(n, np.bool_))
 
 
+def estimate(detections: Detections, sure: list[bool]) -> tuple[Estimate, ...]:
+    sizes = np.full(len(detections), 40, np.float32)
+    worth = CALIBRATION.worth_of(detections.scores, sizes, np.ones(len(detections), np.bool_))
+    return estimate_unseen(detections, worth - np.array(sure, np.float64), FRAME, "1")
+
+
 def unseen(detections: Detections, sure: list[bool]) -> float:
-    rows = estimate_unseen(detections, np.array(sure, np.bool_), FRAME, CALIBRATION)
-    return sum(row.plants for row in rows)
+    return sum(row.plants for row in estimate(detections, sure))
 
 
 @pytest.mark.parametrize(
@@ -44,12 +49,12 @@ def unseen(detections: Detections, sure: list[bool]) -> float:
 def test_worth_is_read_between_the_points_and_held_beyond_them(
     score: float, size: float, worth: float
 ) -> None:
-    value = CALIBRATION.worth_of(np.array([score]), np.array([size]), contained=True)
+    value = CALIBRATION.worth_of(np.array([score]), np.array([size]), np.array([True]))
     assert value == pytest.approx([worth])
 
 
 def test_a_box_outside_every_container_is_worth_what_its_score_says_alone() -> None:
-    value = CALIBRATION.worth_of(np.array([0.3, 0.3]), np.array([10, 400]), contained=False)
+    value = CALIBRATION.worth_of(np.array([0.3, 0.3]), np.array([10, 400]), np.zeros(2, np.bool_))
     assert value == pytest.approx([0.1, 0.1])
 
 
@@ -63,7 +68,7 @@ def test_seen_boxes_that_are_often_no_plants_take_away_but_never_below_nothing()
 
 
 def test_bands_run_from_far_to_near_and_hold_what_stands_in_them() -> None:
-    rows = estimate_unseen(found([0.6, 0.6], [0, 350]), np.zeros(2, np.bool_), FRAME, CALIBRATION)
+    rows = estimate(found([0.6, 0.6], [0, 350]), [False, False])
 
     assert [row.band for row in rows] == list(range(1, BANDS + 1))
     assert [round(row.plants, 3) for row in rows] == [1.2, 0, 0, 1.2]
@@ -78,10 +83,8 @@ def test_no_band_holds_less_than_nothing_and_the_order_of_boxes_changes_nothing(
     items: list[tuple[float, float, bool]],
 ) -> None:
     scores, rows, sure = (list(column) for column in zip(*items, strict=True)) if items else ([], [], [])
-    forward = estimate_unseen(found(scores, rows), np.array(sure, np.bool_), FRAME, CALIBRATION)
-    backward = estimate_unseen(
-        found(scores[::-1], rows[::-1]), np.array(sure[::-1], np.bool_), FRAME, CALIBRATION
-    )
+    forward = estimate(found(scores, rows), sure)
+    backward = estimate(found(scores[::-1], rows[::-1]), sure[::-1])
 
     assert all(row.plants >= 0 for row in forward)
     np.testing.assert_allclose([r.plants for r in forward], [r.plants for r in backward], atol=1e-9)
