@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +104,29 @@ def _compile(card: ModelCard, config: PipelineConfig) -> Any:
         image.model().set_layout(ov.Layout("NCHW"))
         image.preprocess().convert_element_type(ov.Type.f32)
         image.preprocess().convert_color(ov.preprocess.ColorFormat.RGB).scale(255.0)
-        compiled = core.compile_model(steps.build(), config.device, options)
+        with _same_signal_stack():
+            compiled = core.compile_model(steps.build(), config.device, options)
     except RuntimeError as error:  # OpenVINO raises nothing narrower.
         reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
         raise ModelError(f"OpenVINO cannot use {card.weights} on {config.device}: {reason}") from error
     _check_output(compiled, card)
     return compiled
+
+
+@contextmanager
+def _same_signal_stack() -> Iterator[None]:
+    """Keep the stack that this thread handles signals on.
+
+    OpenVINO puts one of its own in place and unmaps it with the network, but leaves it in use: the next
+    Ctrl-C would end the process with a segmentation fault.
+    """
+    libc = ctypes.CDLL(None)
+    before = ctypes.create_string_buffer(64)  # a stack_t, whose layout differs between systems
+    libc.sigaltstack(None, before)
+    try:
+        yield
+    finally:
+        libc.sigaltstack(before, None)
 
 
 def _check_output(compiled: Any, card: ModelCard) -> None:

@@ -359,6 +359,34 @@ def test_ctrl_c_while_workers_start_is_the_parents_alone(tmp_path: Path) -> None
     assert (out, err, process.returncode) == ("interrupted\n", "", 0)
 
 
+COUNT_THEN_WAIT = """
+import sys, time
+from pathlib import Path
+from pipeline.run import run
+from tests.pipeline.networks import tiny_config
+from tests.pipeline.test_run import as_photo
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    photos = [as_photo(path) for path in sorted(folder.glob("*.png"))]
+    print(len(list(run(photos, tiny_config(folder, workers=0)))), flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+def test_ctrl_c_after_counting_in_this_process_is_an_interrupt_and_no_crash(tmp_path: Path) -> None:
+    save_photo(tmp_path, 1)
+    with program(tmp_path, COUNT_THEN_WAIT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "1\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (out, err, process.returncode) == ("interrupted\n", "", 0)
+
+
 COUNT_WITHOUT_OPENCV = """
 from pathlib import Path
 from pipeline.config import ModelChoice, PipelineConfig
