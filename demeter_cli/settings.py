@@ -166,8 +166,10 @@ def _nearest(key: str, prefix: str = "") -> str:
 
 
 def _sentence(item: Any) -> str:
-    name = ".".join(str(part) for part in item["loc"])
-    return f"the setting {name} cannot be {item['input']!r}: {item['msg'][:1].lower()}{item['msg'][1:]}"
+    name, problem = ".".join(str(part) for part in item["loc"]), f"{item['msg'][:1].lower()}{item['msg'][1:]}"
+    if item["loc"][:1] == ("database_url",):  # It may hold a password, whatever its form.
+        return f"the setting {name} cannot be used: {problem}"
+    return f"the setting {name} cannot be {item['input']!r}: {problem}"
 
 
 def default_data_dir() -> Path:

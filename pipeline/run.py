@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from pipeline.config import PipelineConfig
 from pipeline.decode import require_opencv
 from pipeline.errors import ModelError, PhotoError, WorkerCrash
+from pipeline.find import printable
 from pipeline.types import Photo, PhotoFailure, PhotoOutcome
 
 if TYPE_CHECKING:
@@ -159,6 +160,8 @@ def _bury(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[Phot
     todo.again.extend(worker.held)  # Before the suspect, lest it take them down again.
     if suspect is not None:
         yield from _blame(suspect, cause, todo)
+    else:
+        log.warning("a worker died (%s) while it started; starting another", cause)
     fresh = _start(config)
     worker.process, worker.pipe, worker.held, worker.ready = fresh.process, fresh.pipe, fresh.held, False
 
@@ -167,11 +170,12 @@ def _blame(suspect: Photo, cause: str, todo: _Todo) -> Iterator[PhotoOutcome]:
     todo.deaths[suspect.sha256] += 1
     if todo.deaths[suspect.sha256] < DEATHS_PER_PHOTO:
         log.warning(
-            "a worker died (%s) while counting %s; trying the photo once more", cause, suspect.path.name
+            "a worker died (%s) while counting %s; trying the photo once more", cause, printable(suspect.path)
         )
         todo.again.append(suspect)
     else:
-        reason = f"it ended the worker process {DEATHS_PER_PHOTO} times ({cause}); try --workers 1"
+        reason = f"{printable(suspect.path)} ended its worker process {DEATHS_PER_PHOTO} times ({cause}); "
+        reason += "try --workers 1"
         yield PhotoFailure(suspect, reason, crashed=True)
 
 
@@ -261,5 +265,6 @@ def _count(counter: Counter, photo: Photo) -> PhotoOutcome:
     except PhotoError as error:
         return PhotoFailure(photo, str(error))
     except Exception as error:  # The one broad catch: a bug met on one photo must not end the night.
-        log.error("%s: unexpected %s", photo.path.name, type(error).__name__, exc_info=error)
-        return PhotoFailure(photo, f"unexpected {type(error).__name__}: {error}; please report it")
+        name = printable(photo.path)
+        log.error("%s: unexpected %s", name, type(error).__name__, exc_info=error)
+        return PhotoFailure(photo, f"{name}: unexpected {type(error).__name__}: {error}; please report it")
