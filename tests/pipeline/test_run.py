@@ -197,7 +197,7 @@ def test_a_photo_that_kills_one_worker_is_tried_once_more(
             cv2.imwrite(str(tmp_path / "new.png"), pots(12, 10, 9))
             (tmp_path / "new.png").replace(trap.path)
     assert [row[1] for row in summary(outcomes)] == [1, 9]
-    assert "a worker died (SIGKILL) while counting trap.png; trying the photo once more" in caplog.text
+    assert f"a worker died (SIGKILL) while counting {trap.path}; trying the photo once more" in caplog.text
 
 
 def test_a_missing_model_is_the_callers_error(tmp_path: Path, config: PipelineConfig) -> None:
@@ -285,7 +285,7 @@ def test_a_bug_met_on_one_photo_is_a_value_and_is_logged_once(
     outcomes = list(run([impossible, save_photo(tmp_path, 3)], replace(config, workers=workers)))
     failure, result = sorted(outcomes, key=lambda outcome: isinstance(outcome, PhotoResult))
     assert isinstance(failure, PhotoFailure)
-    assert failure.reason == "unexpected ValueError: embedded null byte; please report it"
+    assert failure.reason == r"nul\x00.png: unexpected ValueError: embedded null byte; please report it"
     assert not failure.crashed
     assert isinstance(result, PhotoResult)
     (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
