@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,8 +23,7 @@ class DemeterGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            log.error("interrupted; run the same command again to finish the rest")
-            raise typer.Exit(130) from None
+            raise _interrupted() from None
         except BrokenPipeError:
             # The reader (head, less) has seen enough. Python would complain again when it closes stdout.
             sys.stdout = None
@@ -35,8 +33,24 @@ class DemeterGroup(TyperGroup):
         except tuple(_known_errors()) as error:
             from demeter_cli.errors import exit_code
 
+            if _while_interrupted(error):
+                raise _interrupted() from None
             log.error("%s", error, exc_info=log.isEnabledFor(logging.DEBUG))
             raise typer.Exit(int(exit_code(error) or 1)) from None
+
+
+def _interrupted() -> typer.Exit:
+    log.error("interrupted; run the same command again to finish the rest")
+    return typer.Exit(130)
+
+
+def _while_interrupted(error: BaseException | None) -> bool:
+    """Whether this broke while Ctrl-C or SIGTERM was unwinding the command, such as a query cut short."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _known_errors() -> list[type[BaseException]]:
@@ -63,6 +77,8 @@ app.add_typer(database.app, name="db")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"demeter {version('demeter')}")
         raise typer.Exit
 

@@ -112,6 +112,7 @@ def describe(result: PhotoResult, boxes: bool = False) -> dict[str, Any]:
         "gps": gps and {"latitude": gps.latitude, "longitude": gps.longitude},
         "status": result.status.value,
         "warnings": list(result.warnings),
+        "error": None,
         "seen": result.seen,
         "hidden": result.hidden,
         "total": result.total,
@@ -158,17 +159,18 @@ def _round(pixels: float) -> float:
 
 
 def describe_failure(failure: PhotoFailure) -> dict[str, Any]:
-    """A photo that could not be counted has no figures, not zeros."""
+    """A photo that could not be counted has the same keys; its figures are None, not zeros."""
     from pipeline.find import printable
 
-    figures = ("seen", "hidden", "total", "low", "high", "empty_containers", "model", "seconds")
     return {
         "photo": printable(failure.photo.path),
         "sha256": failure.photo.sha256 or None,
         **dict.fromkeys(("width", "height", "taken_at", "gps")),
         "status": "failed",
-        "error": failure.reason,
         "warnings": [],
-        **dict.fromkeys(figures),
+        "error": failure.reason,
+        **dict.fromkeys(("seen", "hidden", "total", "low", "high", "empty_containers", "model", "seconds")),
+        "stages": {},
+        "overlay": None,
         "containers": [],
     }

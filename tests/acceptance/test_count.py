@@ -6,12 +6,25 @@ import csv
 import io
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.conftest import Site
-from tests.acceptance.test_process import put
+from tests.acceptance.test_process import PHOTO_KEYS, STOCK_KEYS, put
 
 KEYS = [
-    *("photo", "sha256", "width", "height", "taken_at", "gps", "status", "warnings", "seen", "hidden"),
-    *("total", "low", "high", "empty_containers", "model", "seconds", "stages", "overlay", "containers"),
+    *("photo", "sha256", "width", "height", "taken_at", "gps", "status", "warnings", "error", "seen"),
+    *(
+        "hidden",
+        "total",
+        "low",
+        "high",
+        "empty_containers",
+        "model",
+        "seconds",
+        "stages",
+        "overlay",
+        "containers",
+    ),
 ]
 CONTAINER_KEYS = ["kind", "polygon", "seen", "hidden", "total", "low", "high"]
 BOX_KEYS = ["x1", "y1", "x2", "y2", "score", "kind"]
@@ -34,6 +47,22 @@ def test_counting_needs_no_database_and_prints_the_documented_json(tmp_path: Pat
         assert 0 <= box["x1"] < box["x2"] <= 600
         assert 0 <= box["y1"] < box["y2"] <= 500
     assert Path(photo["overlay"]).is_absolute() or (tmp_path / photo["overlay"]).is_file()
+
+
+def test_a_photo_that_cannot_be_counted_has_the_same_keys(tmp_path: Path, crops: list[Path]) -> None:
+    site = Site(tmp_path)
+    (tmp_path / "IMG_1.jpg").write_text("no photo")
+    finished = site.run("count", ".", "-f", "json")
+
+    assert finished.code == 8
+    assert [list(row) for row in finished.json] == [KEYS]
+    assert finished.json[0]["total"] is None
+    assert "IMG_1.jpg" in finished.json[0]["error"]
+
+
+@pytest.mark.parametrize("key", [*KEYS, *CONTAINER_KEYS, *BOX_KEYS, *PHOTO_KEYS, *STOCK_KEYS])
+def test_every_key_is_documented(key: str) -> None:
+    assert f"`{key}`" in (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
 
 
 def test_workers_do_not_change_the_count(tmp_path: Path, crops: list[Path]) -> None:

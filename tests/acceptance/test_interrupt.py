@@ -69,7 +69,7 @@ def test_a_stopped_run_leaves_no_worker_behind_and_the_next_run_finishes_the_res
     process.send_signal(stop)
     out, err = process.communicate(timeout=60)
 
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "run the same command again" in err
     assert "Traceback" not in err
     assert out == ""
