@@ -184,6 +184,12 @@ def claim(
                     error_message=row.error_message or "the run ended while this photo was being counted",
                 )
             )
+        elif verdict is Verdict.SET_ASIDE and row.status != SessionStatus.FAILED:
+            connection.execute(
+                update(PhotoSession)
+                .where(PhotoSession.id == row.id)
+                .values(status=SessionStatus.FAILED.value, finished_at=func.now())
+            )
     return Claim(verdict, row.id, image_id, row.created_at, place, row.error_message)
 
 

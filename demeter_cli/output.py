@@ -122,8 +122,10 @@ def _fitting(
 
 
 def print_warnings(rows: Iterable[Row]) -> None:
-    """Under a table: a line for each photo that needs a look."""
+    """Under a table: a line for each photo that needs a look. Failures of this run were told as they came."""
     for row in rows:
+        if row.get("known") and row.get("error"):
+            say(f"  {row['photo']}: set aside, --retry tries again: {row['error']}")
         for sentence in row.get("warnings") or ():
             say(f"  {row['photo']}: {sentence}")
 

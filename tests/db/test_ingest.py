@@ -263,6 +263,19 @@ def test_a_photo_that_a_killed_run_was_counting_is_counted_by_the_next(demo: Con
     assert statuses == ["interrupted", "running"]
 
 
+def test_a_photo_that_ends_its_run_every_time_is_set_aside_as_failed(demo: Connection) -> None:
+    for _ in range(MOST_ATTEMPTS):
+        held = take(demo, begin(demo), a_photo(), None)
+        assert held.verdict is Verdict.COUNT
+    held = take(demo, begin(demo), a_photo(), None)
+
+    assert held.verdict is Verdict.SET_ASIDE
+    session = session_row(demo, held.session_id)
+    assert (session.status, session.seen) == ("failed", None)
+    assert session.error is not None
+    assert "run ended while this photo was being counted" in session.error
+
+
 def test_an_error_while_saving_leaves_nothing_of_the_photo(demo: Connection) -> None:
     run = begin(demo)
     result = a_result(a_photo(), {SEGMENT: 300})
