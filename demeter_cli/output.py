@@ -151,14 +151,19 @@ def _shown(key: str, value: Any) -> Text:
             return Text(str(value), style=STATUS_STYLES.get(str(value), "") if key == "status" else "")
 
 
-def say(message: str) -> None:
-    """A line of results for people."""
-    Console(highlight=False, emoji=False, markup=False).print(message, soft_wrap=True)
+def say(message: str, *, wrap: bool = True) -> None:
+    """A line of results for people. `wrap=False` keeps a path in one piece, to be copied."""
+    _print_line(Console(highlight=False, emoji=False, markup=False), message, wrap)
 
 
 def tell(message: str) -> None:
     """A line on stderr about what is going on; results are not meant."""
-    Console(stderr=True, highlight=False, emoji=False, markup=False).print(message, soft_wrap=True)
+    _print_line(Console(stderr=True, highlight=False, emoji=False, markup=False), message, wrap=True)
+
+
+def _print_line(console: Console, message: str, wrap: bool) -> None:
+    """On a terminal, lines break between words; in a file or pipe, they stay whole."""
+    console.print(message, soft_wrap=not (wrap and console.is_terminal))
 
 
 Advance = Callable[[int], None]  # called after each photo with the plants found in it

@@ -97,7 +97,7 @@ def _print(connection: Connection, rows: list[dict[str, Any]], overlays: Path, o
         print_stock(stock, "Stock of these places")
     if any(row.get("overlay") and not row["known"] for row in rows):
         output.say("")
-        output.say(f"Pictures of what was counted: {overlays}")
+        output.say(f"Pictures of what was counted: {overlays}", wrap=False)
 
 
 def _hints(rows: list[dict[str, Any]]) -> Iterator[str]:
