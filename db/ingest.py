@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.errors import Busy
@@ -129,6 +130,28 @@ def finish_run(connection: Connection, run: RunInfo, status: RunStatus, photos: 
         )
 
 
+def _register(connection: Connection, run: RunInfo, image_id: uuid.UUID, photo: Photo) -> Row[Any]:
+    """Get or create the rows of an image and of its session under this run's models, locked."""
+    values = {
+        "id": image_id,
+        "sha256": photo.sha256,
+        "original_name": storable(photo.path.name),
+        "file_size_bytes": photo.size,
+        "uploaded_by_user_id": run.user_id,
+    }
+    connection.execute(insert(Image).values(values).on_conflict_do_nothing())
+    key = {"image_id": image_id, "model_sha256": run.model_sha256, "config_hash": run.config_hash}
+    session = {**key, "run_id": run.id, "model": run.model}
+    connection.execute(insert(PhotoSession).values(session).on_conflict_do_nothing())
+    found = PhotoSession
+    return connection.execute(
+        select(found.id, found.status, found.attempts, found.error_message, Image.created_at)
+        .join(Image, Image.id == found.image_id)
+        .filter_by(**key)
+        .with_for_update(of=found)
+    ).one()
+
+
 def claim(
     connection: Connection,
     run: RunInfo,
@@ -143,33 +166,7 @@ def claim(
     """
     image_id, photo = image
     with connection.begin():
-        connection.execute(
-            insert(Image)
-            .values(
-                id=image_id,
-                sha256=photo.sha256,
-                original_name=storable(photo.path.name),
-                file_size_bytes=photo.size,
-                uploaded_by_user_id=run.user_id,
-            )
-            .on_conflict_do_nothing()
-        )
-        key = {"image_id": image_id, "model_sha256": run.model_sha256, "config_hash": run.config_hash}
-        connection.execute(
-            insert(PhotoSession).values(**key, run_id=run.id, model=run.model).on_conflict_do_nothing()
-        )
-        row = connection.execute(
-            select(
-                PhotoSession.id,
-                PhotoSession.status,
-                PhotoSession.attempts,
-                PhotoSession.error_message,
-                Image.created_at,
-            )
-            .join(Image, Image.id == PhotoSession.image_id)
-            .filter_by(**key)
-            .with_for_update(of=PhotoSession)
-        ).one()
+        row = _register(connection, run, image_id, photo)
         verdict = _verdict(row.status, 0 if retry else row.attempts)
         if verdict is Verdict.COUNT:
             connection.execute(

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING
@@ -208,6 +209,8 @@ def _start(config: PipelineConfig) -> _Worker:
     level = logging.getLogger().getEffectiveLevel()
     process = context.Process(target=_work, args=(theirs, config, level), name="demeter-worker", daemon=True)
     # A worker is born deaf to Ctrl-C, which a terminal sends to every process: it is the parent's to handle.
+    # Python's own helper process comes first: starting it would make this one, and so the worker, hear again.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
