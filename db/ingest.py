@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -130,7 +129,9 @@ def finish_run(connection: Connection, run: RunInfo, status: RunStatus, photos: 
         )
 
 
-def _register(connection: Connection, run: RunInfo, image_id: uuid.UUID, photo: Photo) -> Row[Any]:
+def _register(
+    connection: Connection, run: RunInfo, image_id: uuid.UUID, photo: Photo
+) -> Row[int, str, int, str | None, dt.datetime]:
     """Get or create the rows of an image and of its session under this run's models, locked."""
     values = {
         "id": image_id,
