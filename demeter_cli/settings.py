@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     min_score: Annotated[float, Field(gt=0, lt=1)] | None = None
     device: str = "CPU"
 
+    view_side: Annotated[int, Field(ge=0, le=20000)] = 2080
     tile: Annotated[int, Field(ge=64, le=4096)] = 512
     overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
     max_iou: Share = 0.5
@@ -99,6 +100,7 @@ class Settings(BaseSettings):
             ),
             segmenter=ModelChoice(self.segmenter or shipped("configs/models/containers.json")),
             tile=self.tile,
+            view_side=self.view_side,
             overlap=self.overlap,
             max_iou=self.max_iou,
             max_cut_overlap=self.max_cut_overlap,

@@ -32,6 +32,7 @@ class PipelineConfig:
     detector: ModelChoice
     segmenter: ModelChoice
     tile: int = 512
+    view_side: int = 2080  # photos are looked at with this long side; 0: as they are
     overlap: float = 0.25
     max_iou: float = 0.5
     max_cut_overlap: float = 0.5

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import draw, expected
-from pipeline.boxes import drop_duplicates, sizes
 from pipeline.config import PipelineConfig
 from pipeline.decode import decode
 from pipeline.detect import Detector, Segmenter, load_detector, load_segmenter
@@ -21,6 +20,7 @@ from pipeline.errors import StorageError
 from pipeline.estimate import Evidence, estimate_hidden
 from pipeline.exif import read_info
 from pipeline.interval import bounds
+from pipeline.look import View, look
 from pipeline.regions import RegionMap, assign, map_regions
 from pipeline.tally import (
     LOOSE,
@@ -31,10 +31,8 @@ from pipeline.tally import (
     find_doubts,
     with_bounds,
 )
-from pipeline.tiles import Tile, crosses_edge, plan_tiles
-from pipeline.types import Container, Detections, Photo, PhotoResult, PhotoStatus, Pixels
+from pipeline.types import Container, Photo, PhotoResult, PhotoStatus, Pixels
 
-BATCH = 16
 HALF_A_PLANT = 0.5
 
 
@@ -65,12 +63,10 @@ class Counter:
             containers = self.segmenter(pixels)
             regions = map_regions(containers, pixels.shape[1], pixels.shape[0])
         with clock.stage("detect"):
-            raw = detect_tiled(pixels, self.detector, config)
-        with clock.stage("merge"):
-            found = drop_duplicates(raw, config.max_iou, config.max_cut_overlap, self.detector.min_score)
-            owner = assign(found.boxes, regions)
+            view = look(pixels, self.detector, config)
+            owner = assign(view.found.boxes, regions)
         with clock.stage("estimate"):
-            scene, estimator = self._look(found, owner, (containers, regions), pixels)
+            scene, estimator = self._judge(view, owner, (containers, regions), pixels)
             counts, owner = count_containers(scene, estimator)
             warnings = tuple(find_doubts(counts))
             counts = with_bounds(counts, self._spread, doubtful=bool(warnings))
@@ -82,7 +78,7 @@ class Counter:
             status=PhotoStatus.WARNING if warnings else PhotoStatus.COMPLETED,
             warnings=warnings,
             counts=counts,
-            detections=found.take(scene.sure),
+            detections=view.found.take(scene.sure),
             owner=owner[scene.sure],
             low=low,
             high=high,
@@ -98,9 +94,9 @@ class Counter:
         calibration = self.detector.card.calibration
         return calibration.spread if calibration else 1.0
 
-    def _look(
+    def _judge(
         self,
-        found: Detections,
+        view: View,
         owner: NDArray[np.intp],
         where: tuple[list[Container], RegionMap],
         pixels: Pixels,
@@ -110,9 +106,10 @@ class Counter:
         With a calibration a box must also be worth half a plant or more, which boxes on bare floor are
         not. A model without one can only measure areas.
         """
-        sure, calibration = found.scores >= self.detector.min_score, self.detector.card.calibration
+        found, calibration = view.found, self.detector.card.calibration
+        sure = found.scores >= self.detector.min_score
         if self.config.estimator == expected.METHOD and calibration is not None:
-            worth = calibration.worth_of(found.scores, sizes(found.boxes), owner != LOOSE)
+            worth = calibration.worth_of(found.scores, view.apparent_sizes, owner != LOOSE)
             scene = Scene(*where, found, sure & (worth >= HALF_A_PLANT), owner)
             return scene, expected_estimator(scene, worth, calibration.version)
         scene = Scene(*where, found, sure, owner)
@@ -128,27 +125,6 @@ def _with_overlay(result: PhotoResult, pixels: Pixels, folder: Path | None) -> P
         return replace(result, overlay=draw.save_overlay(pixels, result, folder))
     except StorageError as error:
         return replace(result, status=PhotoStatus.WARNING, warnings=(*result.warnings, str(error)))
-
-
-def detect_tiled(pixels: Pixels, detector: Detector, config: PipelineConfig) -> Detections:
-    """Every box of every tile, in photo pixels, not yet merged."""
-    height, width = pixels.shape[:2]
-    tiles = plan_tiles(width, height, config.tile, config.overlap)
-    parts = []
-    for start in range(0, len(tiles), BATCH):
-        batch = tiles[start : start + BATCH]
-        crops = [pixels[t.y : t.y + t.height, t.x : t.x + t.width] for t in batch]
-        parts += [_placed(part, t, width, height) for t, part in zip(batch, detector(crops), strict=True)]
-    return Detections.concat(parts)
-
-
-def _placed(part: Detections, tile: Tile, width: int, height: int) -> Detections:
-    """A tile's boxes in photo pixels, clipped to the tile, with the cut ones marked."""
-    cut = crosses_edge(part.boxes, tile, width, height)
-    limits = np.array([tile.width, tile.height, tile.width, tile.height], np.float32)
-    clipped = np.clip(part.boxes, 0, limits)
-    real = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
-    return replace(part, boxes=clipped, cut=cut).take(real).shift(tile.x, tile.y)
 
 
 @dataclass(slots=True)

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from pipeline.accuracy import CountError, count_error
-from pipeline.boxes import drop_duplicates, sizes
 from pipeline.calibration import Calibration, grid_basis, score_basis
 from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.decode import decode
 from pipeline.interval import Z_90, bounds, deviation
-from pipeline.photo import HALF_A_PLANT, Counter, detect_tiled
+from pipeline.look import look
+from pipeline.photo import HALF_A_PLANT, Counter
 from pipeline.regions import assign, map_regions
 from pipeline.tally import LOOSE
 from pipeline.truth import TruthPhoto, load_truth
@@ -73,7 +73,7 @@ def main() -> None:
     photos = [p for p in load_truth(arguments.truth, arguments.images) if p.split != "test"]
     samples = []
     for photo in photos:
-        samples.append(_sample(photo, counter, min_score))
+        samples.append(_sample(photo, counter))
         print(f"{len(samples):4} of {len(photos)}: {photo.file.name}", flush=True)
     left_out = [
         predict(
@@ -120,14 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _sample(photo: TruthPhoto, counter: Counter, min_score: float) -> Sample:
+def _sample(photo: TruthPhoto, counter: Counter) -> Sample:
     config = counter.config
     pixels = decode(photo.file, max_pixels=int(config.max_megapixels * 1e6), min_side=config.min_side)
-    raw = detect_tiled(pixels, counter.detector, config)
-    found = drop_duplicates(raw, config.max_iou, config.max_cut_overlap, min_score)
+    view = look(pixels, counter.detector, config)
+    found, apparent = view.found, view.apparent_sizes
     regions = map_regions(counter.segmenter(pixels), pixels.shape[1], pixels.shape[0])
     contained = assign(found.boxes, regions) != LOOSE
-    apparent = sizes(found.boxes)
     grid = grid_basis(SCORES, SIZES, found.scores[contained], apparent[contained]).sum(axis=0)
     loose = score_basis(SCORES, found.scores[~contained]).sum(axis=0)
     features = np.concatenate([grid, loose])

@@ -77,7 +77,7 @@ def write_card(path: Path, files: list[Path], **card: Any) -> Path:
 def tiny_config(folder: Path, **changes: Any) -> PipelineConfig:
     """The pipeline with both tiny networks, written below `folder`."""
     choices = {"detector": save_detector(folder / "models"), "segmenter": save_segmenter(folder / "models")}
-    values: dict[str, Any] = {"tile": SIDE, "overlap": 0.25, "workers": 0, "threads": 1}
+    values: dict[str, Any] = {"tile": SIDE, "overlap": 0.25, "view_side": 0, "workers": 0, "threads": 1}
     return PipelineConfig(**{name: ModelChoice(path) for name, path in choices.items()} | values | changes)
 
 

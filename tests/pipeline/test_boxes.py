@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import centres, drop_duplicates, sizes
 from pipeline.config import ModelChoice, PipelineConfig
-from pipeline.photo import detect_tiled
+from pipeline.look import detect_tiled
 from pipeline.tiles import plan_tiles
 from pipeline.types import Detections
 from tests.pipeline.scenes import BlobDetector, blobs, found

@@ -13,7 +13,8 @@ from demeter_cli.settings import shipped
 from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.decode import decode
 from pipeline.errors import ModelError, PhotoError
-from pipeline.photo import Counter, detect_tiled
+from pipeline.look import detect_tiled
+from pipeline.photo import Counter
 from pipeline.types import ContainerKind, Photo, PhotoResult, PhotoStatus, Pixels
 from tests.pipeline.networks import CELL, SIDE, tiny_config
 from tests.pipeline.scenes import BlobDetector, pots
@@ -58,7 +59,7 @@ def test_the_answer_says_how_large_the_photo_is_and_where_the_time_went(
 ) -> None:
     result = count(config, save(tmp_path, pots(12, 10, 5)))
     assert (result.info.width, result.info.height, result.info.format) == (14 * CELL, 12 * CELL, "PNG")
-    assert list(result.stages) == ["decode", "containers", "detect", "merge", "estimate", "overlay"]
+    assert list(result.stages) == ["decode", "containers", "detect", "estimate", "overlay"]
     assert 0 < sum(result.stages.values()) <= result.seconds
     assert result.overlay is None
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.boxes import drop_duplicates
 from pipeline.config import ModelChoice, PipelineConfig
+from pipeline.look import detect_tiled, first_zoom, zoomed
 from pipeline.openvino_models import OpenVinoDetector, OpenVinoSegmenter
-from pipeline.photo import detect_tiled
 from pipeline.types import Container, Detections
 from pipeline.weights import ModelCard
 from tools.train.truth import CONTAINER_CLASSES, PLANT_CLASSES, Pixels
@@ -27,7 +28,9 @@ class PlantFinder:
         self._detector = OpenVinoDetector(card, self.config)
 
     def __call__(self, photo: Pixels) -> Detections:
-        return detect_tiled(photo, self._detector, self.config)
+        seen, zoom = zoomed(photo, first_zoom(photo.shape[1], photo.shape[0], self.config))
+        found = detect_tiled(seen, self._detector, self.config)
+        return replace(found, boxes=found.boxes / np.float32(zoom))
 
     def merge(self, found: Detections, min_score: float) -> Detections:
         sure = found.take(found.scores >= min_score)
