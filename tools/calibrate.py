@@ -65,28 +65,30 @@ class Prediction:
 
 def main() -> None:
     arguments = _parser().parse_args()
-    card = json.loads(arguments.card.read_text(encoding="utf-8"))
-    config = PipelineConfig(
-        ModelChoice(arguments.card, min_score=float(SCORES[0])), ModelChoice(arguments.segmenter)
-    )
+    calibrate(arguments.card, arguments.truth, arguments.images, arguments.segmenter)
+
+
+def calibrate(card_path: Path, truth: Path, images: Path, segmenter: Path) -> None:
+    """Fit on every labelled photo but those of the split "test", and write the fit into the card."""
+    card = json.loads(card_path.read_text(encoding="utf-8"))
+    config = PipelineConfig(ModelChoice(card_path, min_score=float(SCORES[0])), ModelChoice(segmenter))
     counter, min_score = Counter.load(config), float(card["min_score"])
-    photos = [p for p in load_truth(arguments.truth, arguments.images) if p.split != "test"]
+    photos = [photo for photo in load_truth(truth, images) if photo.split != "test"]
     samples = []
     for photo in photos:
         samples.append(_sample(photo, counter))
         print(f"{len(samples):4} of {len(photos)}: {photo.file.name}", flush=True)
-    left_out = [
-        predict(
-            one,
-            calibration_of(fit([other for other in samples if other is not one]), len(samples)),
-            min_score,
-        )
-        for one in samples
-    ]
+    left_out = [_left_out(one, samples, min_score) for one in samples]
     spread = _spread(samples, left_out)
     _report(samples, left_out, spread)
     card["calibration"] = calibration_of(fit(samples), len(samples), spread)
-    arguments.card.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    card_path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+
+
+def _left_out(one: Sample, samples: list[Sample], min_score: float) -> Prediction:
+    """A photo as a fit on all the others predicts it."""
+    others = [sample for sample in samples if sample is not one]
+    return predict(one, calibration_of(fit(others), len(others)), min_score)
 
 
 def calibration_of(worth: NDArray[np.float64], photos: int, spread: float = 1.0) -> dict[str, Any]:

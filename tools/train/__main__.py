@@ -10,7 +10,7 @@ import cv2
 import torch
 
 from tools.train import stages
-from tools.train.report import write_cards
+from tools.train.report import calibrate_counts, write_cards
 
 STAGES = {
     "cache": [stages.fill_cache],
@@ -18,6 +18,7 @@ STAGES = {
     "containers": [stages.train_containers],
     "export": [stages.export_plants, stages.export_containers],
     "cards": [write_cards],
+    "calibrate": [calibrate_counts],
 }
 
 

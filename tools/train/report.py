@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from tools.calibrate import calibrate
 from tools.train import containers, plants
 from tools.train.cards import Card, Figures, write_card
 from tools.train.evaluate import (
@@ -46,6 +47,12 @@ class Measured:
 def write_cards(options: Options) -> None:
     write_plant_card(options)
     write_container_card(options)
+
+
+def calibrate_counts(options: Options) -> None:
+    """What the boxes are worth in plants; last, since it belongs to the card's threshold."""
+    data, models = options.data, options.models
+    calibrate(models / "plant.json", data / "coco.json", data / "images", models / "containers.json")
 
 
 def write_plant_card(options: Options) -> Path:
