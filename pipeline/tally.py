@@ -105,4 +105,4 @@ def find_doubts(counts: tuple[ContainerCount, ...]) -> Iterator[str]:
     elif loose == seen:
         yield "no container was found around the plants; check that the photo shows the whole bed"
     elif loose > LOOSE_SHARE * seen:
-        yield f"{loose} of {seen} plants stand outside every container; check the overlay"
+        yield f"{loose} of {seen} plants stand outside every container; look at its picture"

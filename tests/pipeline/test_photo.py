@@ -104,7 +104,7 @@ def test_plants_far_from_any_container_are_counted_and_said(tmp_path: Path, conf
     assert (bed.seen, loose.seen, loose.container.kind) == (30, 5, ContainerKind.LOOSE)
     assert result.seen == 35
     assert sorted(result.owner.tolist()) == [0] * 30 + [1] * 5
-    assert result.warnings == ("5 of 35 plants stand outside every container; check the overlay",)
+    assert result.warnings == ("5 of 35 plants stand outside every container; look at its picture",)
     # Doubt widens.
     assert loose.high - loose.low > 2
 
