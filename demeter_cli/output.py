@@ -35,6 +35,13 @@ STATUS_STYLES = {
 }
 
 
+class _Console(Console):
+    """rich ends the program with 1, our code for a bug, when `head` has read enough; main knows better."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def print_json(value: Any) -> None:
     """Indented, UTF-8, dates in ISO 8601. Names with bytes that are not UTF-8 come as escapes."""
     text = json.dumps(value, ensure_ascii=False, indent=2, default=_plain)
@@ -83,7 +90,7 @@ def print_table(
 
     On a narrow terminal the `droppable` columns go first, one by one; then long texts wrap. Numbers never do.
     """
-    console = Console(highlight=False, emoji=False)
+    console = _Console(highlight=False, emoji=False)
     columns = _fitting(rows, columns, droppable, console.width)
     table = Table(title=title or None, title_justify="left", title_style="bold")
     table.show_footer = total is not None
@@ -153,12 +160,12 @@ def _shown(key: str, value: Any) -> Text:
 
 def say(message: str, *, wrap: bool = True) -> None:
     """A line of results for people. `wrap=False` keeps a path in one piece, to be copied."""
-    _print_line(Console(highlight=False, emoji=False, markup=False), message, wrap)
+    _print_line(_Console(highlight=False, emoji=False, markup=False), message, wrap)
 
 
 def tell(message: str) -> None:
     """A line on stderr about what is going on; results are not meant."""
-    _print_line(Console(stderr=True, highlight=False, emoji=False, markup=False), message, wrap=True)
+    _print_line(_Console(stderr=True, highlight=False, emoji=False, markup=False), message, wrap=True)
 
 
 def _print_line(console: Console, message: str, wrap: bool) -> None:
@@ -172,7 +179,7 @@ Advance = Callable[[int], None]  # called after each photo with the plants found
 @contextmanager
 def photo_progress(total: int) -> Iterator[Advance]:
     """Photos, rate and time left on a terminal; nothing under cron. It disappears when done."""
-    console = Console(stderr=True)
+    console = _Console(stderr=True)
     plants = 0
     with Progress(
         TextColumn("{task.description}"),

@@ -65,6 +65,22 @@ def test_every_key_is_documented(key: str) -> None:
     assert f"`{key}`" in (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("output_format", ["table", "csv", "json"])
+def test_a_reader_that_has_seen_enough_is_no_bug(
+    tmp_path: Path, crops: list[Path], output_format: str
+) -> None:
+    site = Site(tmp_path)
+    put(site, crops[0], "IMG_1.jpg")
+    process = site.start("count", "IMG_1.jpg", "-f", output_format)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()  # as `head` does
+
+    assert process.wait(timeout=120) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
 def test_workers_do_not_change_the_count(tmp_path: Path, crops: list[Path]) -> None:
     site = Site(tmp_path)
     for number, crop in enumerate(crops[:3]):
