@@ -29,6 +29,7 @@ from pipeline.tally import (
     count_containers,
     expected_estimator,
     find_doubts,
+    main_total,
     with_bounds,
 )
 from pipeline.types import Container, Photo, PhotoResult, PhotoStatus, Pixels
@@ -82,6 +83,7 @@ class Counter:
             owner=owner[scene.sure],
             low=low,
             high=high,
+            main=main_total(counts, self._spread, doubtful=bool(warnings)),
             model=self.model,
             seconds=clock.total,
         )

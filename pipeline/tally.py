@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.expected import estimate_unseen
 from pipeline.interval import bounds
 from pipeline.regions import RegionMap
-from pipeline.types import Container, ContainerCount, ContainerKind, Detections, Estimate, Polygon
+from pipeline.types import Container, ContainerCount, ContainerKind, Detections, Estimate, Polygon, Total
 
 # More plants than this outside every container, as a share of all, and the photo is looked at.
 LOOSE_SHARE = 0.1
@@ -92,6 +92,15 @@ def with_bounds(
         low, high = bounds(count.seen, count.hidden, spread, doubtful=unsure)
         bounded.append(replace(count, low=low, high=high))
     return tuple(bounded)
+
+
+def main_total(counts: tuple[ContainerCount, ...], spread: float, *, doubtful: bool) -> Total:
+    """What stands in the photographed bed alone, with bounds of its own: its containers share their errors,
+    so theirs do not simply add up."""
+    seen = sum(count.seen for count in counts if count.is_main)
+    hidden = sum(count.hidden for count in counts if count.is_main)
+    low, high = bounds(seen, hidden, spread, doubtful=doubtful)
+    return Total(seen, hidden, low, high)
 
 
 def find_doubts(counts: tuple[ContainerCount, ...]) -> Iterator[str]:

@@ -28,6 +28,13 @@ class ContainerKind(StrEnum):
     LOOSE = "loose"
 
 
+class Role(StrEnum):
+    """Whether a container belongs to the bed that was photographed, or is a neighbour's in the background."""
+
+    MAIN = "main"
+    BACKGROUND = "background"
+
+
 class PhotoStatus(StrEnum):
     """`WARNING` is a count to be looked at; it is not a failure."""
 
@@ -113,6 +120,7 @@ class Container:
     kind: ContainerKind
     polygon: Polygon
     score: float
+    role: Role = Role.MAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +141,27 @@ class Estimate:
     plants: float  # not rounded: fractions are summed first
 
 
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Plants of one area, with bounds. `low` and `high` bound the total."""
+
+    seen: int = 0
+    hidden: int = 0
+    low: int = 0
+    high: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.seen + self.hidden
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ContainerCount:
-    """One container with its share of the count. `low` and `high` bound the total."""
+    """One container with its share of the count. `low` and `high` bound the total.
+
+    `cells` are those of its known grid, `empty_cells` the ones of them without a plant; None when no grid
+    is known.
+    """
 
     container: Container
     seen: int
@@ -145,15 +171,25 @@ class ContainerCount:
     empty: bool
     mean_score: float | None
     estimates: tuple[Estimate, ...] = ()
+    cells: int | None = None
+    empty_cells: int | None = None
 
     @property
     def total(self) -> int:
         return self.seen + self.hidden
 
+    @property
+    def is_main(self) -> bool:
+        return self.container.role is Role.MAIN
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoResult:
-    """A counted photo. `owner[i]` is the index in `counts` of the container that detection i stands in."""
+    """A counted photo. `owner[i]` is the index in `counts` of the container that detection i stands in.
+
+    `seen`, `hidden`, `total`, `low` and `high` are those of the whole photo; `main` is the photographed bed
+    alone, without the neighbours in the background, and is what the stock books.
+    """
 
     photo: Photo
     info: PhotoInfo
@@ -164,6 +200,7 @@ class PhotoResult:
     owner: NDArray[np.intp]
     low: int
     high: int
+    main: Total
     model: str
     seconds: float
     stages: dict[str, float] = field(default_factory=dict)  # seconds per stage

@@ -20,6 +20,7 @@ from pipeline.types import (
     PhotoInfo,
     PhotoResult,
     PhotoStatus,
+    Total,
 )
 
 SQUARE = np.array([[0, 0], [1600, 0], [1600, 1200], [0, 1200]], np.float32)
@@ -62,6 +63,7 @@ def a_result(
         owner=np.repeat(np.arange(len(seen)), list(seen.values())).astype(np.intp),
         low=low,
         high=high,
+        main=Total(total, hidden, low, high),
         model="plant-1+containers-1",
         seconds=1.5,
     )

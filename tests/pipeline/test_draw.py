@@ -22,6 +22,7 @@ from pipeline.types import (
     PhotoResult,
     PhotoStatus,
     Pixels,
+    Total,
 )
 from tests.pipeline.scenes import draw_bed, found
 
@@ -44,6 +45,7 @@ def result_of(
         owner=np.zeros(len(detections), np.intp),
         low=0,
         high=1,
+        main=Total(sum(c.seen for c in counts if c.is_main), sum(c.hidden for c in counts if c.is_main), 0, 1),
         model="m",
         seconds=1.0,
     )
