@@ -30,23 +30,26 @@ def stitch(parts: Sequence[tuple[Tile, Cells]], width: int, height: int) -> Cell
     rows, columns = -(-height // CELL), -(-width // CELL)
     total, weight = np.zeros((rows, columns)), np.zeros((rows, columns))
     for tile, cells in parts:
-        top, left = round(tile.y / CELL), round(tile.x / CELL)
-        inside = cells[
-            : min(-(-tile.height // CELL), rows - top), : min(-(-tile.width // CELL), columns - left)
-        ]
-        down = _say(inside.shape[0], tile.y > 0, tile.y + tile.height < height)
-        across = _say(inside.shape[1], tile.x > 0, tile.x + tile.width < width)
-        say = down[:, None] * across[None]
-        window = (slice(top, top + inside.shape[0]), slice(left, left + inside.shape[1]))
-        total[window] += say * inside
-        weight[window] += say
+        down, across = _span(tile.y, tile.height, height), _span(tile.x, tile.width, width)
+        inside = cells[: down.stop - down.start, : across.stop - across.start]
+        say = _say(tile.y, tile.height, height)[:, None] * _say(tile.x, tile.width, width)
+        total[down, across] += say * inside
+        weight[down, across] += say
     return (total / np.maximum(weight, 1e-12)).astype(np.float32)
 
 
-def _say(cells: int, starts_inside: bool, ends_inside: bool) -> NDArray[np.float64]:
-    """(cells,): 1 in the middle, less towards an edge that lies inside the photo, never 0."""
-    place = np.arange(cells) + 0.5
-    from_start = place if starts_inside else np.full(cells, np.inf)
-    from_end = cells - place if ends_inside else np.full(cells, np.inf)
+def _span(start: int, length: int, whole: int) -> slice:
+    """The cells of a tile in those of the photo; a tile that ends with the photo ends with its last cell."""
+    count = -(-length // CELL)
+    first = -(-whole // CELL) - count if start + length >= whole else round(start / CELL)
+    return slice(first, first + count)
+
+
+def _say(start: int, length: int, whole: int) -> NDArray[np.float64]:
+    """(cells,): 1 in the middle of a tile, less towards an edge inside the photo, never 0."""
+    count = -(-length // CELL)
+    place = np.arange(count) + 0.5
+    from_start = place if start > 0 else np.full(count, np.inf)
+    from_end = count - place if start + length < whole else np.full(count, np.inf)
     weights: NDArray[np.float64] = np.minimum(np.minimum(from_start, from_end) / MARGIN, 1.0)
     return weights

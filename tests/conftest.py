@@ -16,6 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+
+# Busy machines are slow; a property that holds late still holds.
+settings.register_profile("demeter", deadline=None)
+settings.load_profile("demeter")
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
