@@ -6,7 +6,19 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Float,
+    Select,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
@@ -14,6 +26,7 @@ from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductSta
 from db.models.places import StorageBin, StorageLocation
 from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import CountStatus
+from pipeline.interval import IN_COMMON
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,8 @@ def stock(
     `place` keeps the places whose code is it or begins with it: `N01` for a bay, `N01-NORTE` for a bed.
     """
     lots = _lots(as_of).subquery()
+    total = _whole(func.sum(lots.c.plants))
+    below, above = (_half(side) for side in (lots.c.plants - lots.c.low, lots.c.high - lots.c.plants))
     grouped = (
         select(
             StorageLocation.code,
@@ -52,10 +67,10 @@ def stock(
             ProductState.code,
             ProductSize.code,
             PackagingCatalog.sku,
-            _whole(func.sum(lots.c.plants)),
+            total,
             # A lot that was never counted leaves the sum without bounds.
-            case((func.bool_and(lots.c.low.is_not(None)), _whole(func.sum(lots.c.low)))),
-            case((func.bool_and(lots.c.high.is_not(None)), _whole(func.sum(lots.c.high)))),
+            case((func.bool_and(lots.c.low.is_not(None)), func.greatest(0, total - below))),
+            case((func.bool_and(lots.c.high.is_not(None)), total + above)),
             func.min(lots.c.counted_at),
         )
         .select_from(lots)
@@ -82,6 +97,13 @@ def stock(
         inside = StorageLocation.code.startswith(f"{code}-", autoescape=True)
         grouped = grouped.where((StorageLocation.code == code) | inside)
     return [StockRow(*row) for row in connection.execute(grouped)]
+
+
+def _half(side: ColumnElement[Any]) -> ColumnElement[int]:
+    """One half of the interval of a sum, as `pipeline.interval.add` makes it."""
+    squares, sum_ = func.sum(cast(side, Float) * side), cast(func.sum(side), Float)
+    root = func.sqrt((1 - IN_COMMON) * squares + IN_COMMON * sum_ * sum_)
+    return cast(func.ceil(root - 1e-9), BigInteger)
 
 
 def _whole(total: ColumnElement[Any]) -> ColumnElement[int]:

@@ -81,9 +81,19 @@ def print_stock(rows: list[dict[str, Any]], title: str) -> None:
         "counted_at": "counted",
     }
     shown = [{**row, "interval": output.interval(row["low"], row["high"])} for row in rows]
-    total = {"place": "all", "plants": sum(row["plants"] for row in rows)}
+    total = {"place": "all", "plants": sum(row["plants"] for row in rows), "interval": _interval(rows)}
     droppable = ("counted_at", "packaging", "interval")
     output.print_table(shown, columns, title=title, total=total, droppable=droppable)
+
+
+def _interval(rows: list[dict[str, Any]]) -> str:
+    """Of the sum; empty where a row was never counted."""
+    from demeter_cli import output
+    from pipeline.interval import add
+
+    if any(row["low"] is None for row in rows):
+        return ""
+    return output.interval(*add((row["plants"], row["low"], row["high"]) for row in rows))
 
 
 def parse_moment(text: str, zone: ZoneInfo) -> dt.datetime:
