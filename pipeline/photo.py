@@ -21,9 +21,8 @@ from pipeline.estimate import Evidence, estimate_hidden
 from pipeline.exif import read_info
 from pipeline.interval import bounds
 from pipeline.look import View, look
-from pipeline.regions import RegionMap, assign, map_regions
+from pipeline.regions import LOOSE, RegionMap, assign, map_regions
 from pipeline.tally import (
-    LOOSE,
     Estimator,
     Scene,
     count_containers,

@@ -18,6 +18,8 @@ from pipeline.types import Boxes, Container, ContainerKind, Detections, Polygon
 from pipeline.weights import ModelCard
 from pipeline.yolo import Letterbox
 
+# The owner of a plant that stands in no container.
+LOOSE = -1
 WORKING_SIDE = 1600
 # A plant on the rim leans out: its centre may lie this many plant sizes outside its container.
 REACH = 0.75
@@ -141,24 +143,38 @@ def map_regions(containers: list[Container], width: int, height: int) -> RegionM
 
 
 def assign(boxes: Boxes, regions: RegionMap) -> NDArray[np.intp]:
-    """(n,): the index of the container each plant stands in, -1 for none. Each plant has one owner:
+    """(n,): the index of the container each plant stands in, `LOOSE` for none. Each plant has one owner:
     the container under its centre, else the nearest within reach."""
-    if not len(boxes):
-        return np.empty(0, np.intp)
+    at = _working_pixels(boxes, regions)
+    owner: NDArray[np.intp] = regions.labels[at].astype(np.intp) - 1
+    if (owner != LOOSE).all() or not regions.labels.any():
+        return owner
+    distance, nearest = _distances(regions.labels)
+    near = (owner == LOOSE) & (distance[at] <= REACH * sizes(boxes) * regions.scale)
+    owner[near] = nearest[at][near] - 1
+    return owner
+
+
+def nearest_container(boxes: Boxes, regions: RegionMap) -> NDArray[np.intp]:
+    """(n,): the index of the container nearest to the centre of each box, however far; `LOOSE` where there
+    is no container at all."""
+    at = _working_pixels(boxes, regions)
+    if not regions.labels.any():
+        return np.full(len(boxes), LOOSE, np.intp)
+    nearest: NDArray[np.intp] = _distances(regions.labels)[1][at].astype(np.intp) - 1
+    return nearest
+
+
+def _working_pixels(boxes: Boxes, regions: RegionMap) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of each box's centre in the label image."""
     at = centres(boxes) * regions.scale
     height, width = regions.labels.shape
     x = np.clip(at[:, 0], 0, width - 1).astype(np.intp)
     y = np.clip(at[:, 1], 0, height - 1).astype(np.intp)
-    owner: NDArray[np.intp] = regions.labels[y, x].astype(np.intp) - 1
-    if (owner >= 0).all() or not regions.labels.any():
-        return owner
-    distance, nearest = _nearest_container(regions.labels)
-    near = (owner < 0) & (distance[y, x] <= REACH * sizes(boxes) * regions.scale)
-    owner[near] = nearest[y[near], x[near]] - 1
-    return owner
+    return y, x
 
 
-def _nearest_container(labels: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def _distances(labels: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Per pixel, the distance in working pixels to the nearest container, and its label."""
     outside = (labels == 0).astype(np.uint8)
     distance, zones = cv2.distanceTransformWithLabels(

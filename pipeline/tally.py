@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from pipeline.expected import estimate_unseen
 from pipeline.interval import bounds
-from pipeline.regions import RegionMap
+from pipeline.regions import LOOSE, RegionMap
 from pipeline.types import Container, ContainerCount, ContainerKind, Detections, Estimate, Polygon, Total
 
 # More plants than this outside every container, as a share of all, and the photo is looked at.
 LOOSE_SHARE = 0.1
-LOOSE = -1
 
 # The unseen plants of a container, by its index; `LOOSE` for those that stand in none.
 Estimator = Callable[[int], tuple[Estimate, ...]]
