@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 
 # Raise it with every change of the code that changes counts; photos are then counted anew.
@@ -25,6 +26,42 @@ class ModelChoice:
     min_score: float | None = None  # None: the threshold in the model's card
 
 
+class Reaction(StrEnum):
+    """What is done about a photo when a check finds something."""
+
+    OFF = "off"
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class GateConfig:
+    """One reaction per `pipeline.types.Check`, by its name."""
+
+    unreadable: Reaction = Reaction.REFUSE
+    dark: Reaction = Reaction.WARN
+    bright: Reaction = Reaction.WARN
+    haze: Reaction = Reaction.WARN
+    motion: Reaction = Reaction.WARN
+    blur: Reaction = Reaction.WARN
+    small: Reaction = Reaction.WARN
+    angle: Reaction = Reaction.WARN
+    turned: Reaction = Reaction.WARN
+    floor: Reaction = Reaction.REFUSE
+    empty: Reaction = Reaction.REFUSE
+    loose: Reaction = Reaction.WARN
+    strange: Reaction = Reaction.WARN
+    repeat: Reaction = Reaction.WARN
+
+    def reaction(self, check: str) -> Reaction:
+        return Reaction(getattr(self, check))
+
+    def accepting(self) -> GateConfig:
+        """The same, but what would be refused is only warned of."""
+        names = [name for name, reaction in asdict(self).items() if reaction is Reaction.REFUSE]
+        return replace(self, **dict.fromkeys(names, Reaction.WARN))
+
+
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
     """Lengths are pixels of the upright photo, shares lie in 0–1."""
@@ -39,7 +76,8 @@ class PipelineConfig:
     estimator: str = "expected"  # or "perspective"
     max_megapixels: float = 120.0
     min_side: int = 64
-    # What follows changes how fast a photo is counted, never the count.
+    # What follows changes what becomes of a count, or how fast it is made, never the count.
+    gate: GateConfig = GateConfig()
     workers: int = 1
     threads: int = 0  # per worker; 0: cores ÷ workers
     device: str = "CPU"
@@ -49,7 +87,16 @@ class PipelineConfig:
     def fingerprint(self) -> str:
         """Names everything that can change a count; photos counted under it need no second look."""
         values = asdict(self)
-        for name in ("workers", "threads", "device", "cache_dir", "overlay_dir", "detector", "segmenter"):
+        for name in (
+            "gate",
+            "workers",
+            "threads",
+            "device",
+            "cache_dir",
+            "overlay_dir",
+            "detector",
+            "segmenter",
+        ):
             del values[name]
         values["version"] = VERSION
         values["min_score"] = [self.detector.min_score, self.segmenter.min_score]

@@ -36,11 +36,52 @@ class Role(StrEnum):
 
 
 class PhotoStatus(StrEnum):
-    """`WARNING` is a count to be looked at; it is not a failure."""
+    """`WARNING` is a count to be looked at; it is not a failure. `REFUSED` must not be booked: a better photo
+    is wanted."""
 
     COMPLETED = "completed"
     WARNING = "warning"
+    REFUSED = "refused"
     FAILED = "failed"
+
+
+class Check(StrEnum):
+    """What the photo gate looks at (pipeline/gate.py). Each has a setting of its own, `gate_` before its
+    name."""
+
+    UNREADABLE = "unreadable"
+    DARK = "dark"
+    BRIGHT = "bright"
+    HAZE = "haze"
+    MOTION = "motion"
+    BLUR = "blur"
+    SMALL = "small"
+    ANGLE = "angle"
+    TURNED = "turned"
+    FLOOR = "floor"
+    EMPTY = "empty"
+    LOOSE = "loose"
+    STRANGE = "strange"
+    REPEAT = "repeat"
+
+
+class Severity(StrEnum):
+    """What becomes of a photo about which something was found: only told to machines, looked at, not
+    booked."""
+
+    NOTE = "note"
+    WARNING = "warning"
+    REFUSAL = "refusal"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that the gate holds against a photo. `value` is the measure that gave it away."""
+
+    check: Check
+    severity: Severity
+    sentence: str
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +224,25 @@ class ContainerCount:
         return self.container.role is Role.MAIN
 
 
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What a photo is compared by with those that the models were trained on; see pipeline/quality.py and
+    pipeline/sight.py for each."""
+
+    sharpness: float
+    motion: float
+    light: float
+    contrast: float
+    burnt: float
+    grain: float
+    green: float
+    blue: float
+    colour: float
+    apparent: float
+    score: float
+    doubtful: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoResult:
     """A counted photo. `owner[i]` is the index in `counts` of the container that detection i stands in.
@@ -205,6 +265,10 @@ class PhotoResult:
     seconds: float
     stages: dict[str, float] = field(default_factory=dict)  # seconds per stage
     overlay: Path | None = None
+    findings: tuple[Finding, ...] = ()
+    measures: Measures | None = None
+    unlikeness: float = 1.0  # how many times wider than for a photo like the trained ones the intervals are
+    phash: int | None = None  # pipeline/phash.py
 
     @property
     def seen(self) -> int:
@@ -225,11 +289,16 @@ class PhotoResult:
 
 @dataclass(frozen=True, slots=True)
 class PhotoFailure:
-    """A photo that could not be counted, and the sentence that says why."""
+    """A photo that was not counted, and the sentence that says why."""
 
     photo: Photo
     reason: str
     crashed: bool = False  # it took the worker process down with it
+    findings: tuple[Finding, ...] = ()  # why the gate refused it before counting; empty for what broke
+
+    @property
+    def refused(self) -> bool:
+        return bool(self.findings)
 
 
 PhotoOutcome = PhotoResult | PhotoFailure

@@ -1,0 +1,186 @@
+"""The photo gate: what makes a photo's count doubtful or worthless, and what to do about it. Pure.
+
+The limits were chosen by tools/gate_study.py: photos with known counts were made worse step by step, and
+each limit lies where the error of the count has about doubled, those of `unreadable` where two fifths of the
+plants are lost. No training photo in its original state reaches any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pipeline.config import GateConfig, Reaction
+from pipeline.quality import Quality
+from pipeline.sight import Sight
+from pipeline.types import Check, Finding, PhotoStatus, Severity
+
+# Sharpness below which plants run together, and below which hardly any is found.
+BLURRED, SMEARED = 0.42, 0.31
+# Detail across a direction as a multiple of that along it: the camera moved that way. A moved photo keeps
+# detail across the movement, so less is asked of its sharpness.
+MOVED, MOVED_SHARPNESS = 1.28, 0.65
+DRAGGED, DRAGGED_SHARPNESS = 1.4, 0.365
+# Grey level of the lightest twentieth of the photo.
+DARK, BLACK = 45, 30
+BURNT = 0.25  # share of the bed
+GRAINY = 4.5  # grey levels of noise
+# How much darker than its lightest parts the darkest parts of a photo are, as a share.
+HAZY, BLANK = 0.3, 0.16
+FEWEST_PIXELS = 11.0  # side of the median plant
+# See `Tilt`: with more than this the horizon lies a fifth of the photo below its upper edge.
+OBLIQUE = 3.2
+SURE = 3  # standard errors
+# Logarithms by which size must shrink towards the bottom of a photo that is upside down, and grow to one side.
+UPSIDE_DOWN, ON_ITS_SIDE = -0.35, 0.6
+FEW_PLANTS = 10  # on bare floor the detector imagines some
+LOOSE_SHARE = 0.1
+STRANGE = 2.0  # times wider; see pipeline/unlike.py
+
+# What is wrong with the scene widens its interval; what is wrong with the picture does so by its unlikeness.
+_DOUBTFUL = frozenset({Check.FLOOR, Check.EMPTY, Check.LOOSE, Check.TURNED})
+_SEVERITIES = {Reaction.WARN: Severity.WARNING, Reaction.REFUSE: Severity.REFUSAL}
+
+
+def judge_picture(quality: Quality) -> Iterator[Finding]:
+    """What the pixels alone give away: those of the whole photo before counting, of the beds afterwards."""
+    reason = _unreadable(quality)
+    if reason is not None:
+        yield _found(Check.UNREADABLE, *reason)
+        return
+    if quality.light < DARK:
+        yield _found(Check.DARK, "the photo is too dark; take it again with more light", quality.light)
+    elif quality.grain > GRAINY:
+        sentence = "the photo is grainy, as with too little light; take it again with more light"
+        yield _found(Check.DARK, sentence, quality.grain)
+    if quality.burnt > BURNT:
+        sentence = (
+            f"{quality.burnt:.0%} of the bed is burnt out by too much light; take it again without the sun "
+            "on it, or tap on the plants before you shoot"
+        )
+        yield _found(Check.BRIGHT, sentence, quality.burnt)
+    if quality.contrast < HAZY:
+        yield _found(Check.HAZE, "the photo is hazy; wipe the lens and take it again", quality.contrast)
+    if quality.motion > MOVED and quality.sharpness < MOVED_SHARPNESS:
+        sentence = (
+            "the photo is blurred (moved while shooting); hold the phone still, or take it with more light"
+        )
+        yield _found(Check.MOTION, sentence, quality.motion)
+    elif quality.sharpness < BLURRED:
+        sentence = (
+            "the photo is blurred (out of focus); wipe the lens, tap on the plants to focus, take it again"
+        )
+        yield _found(Check.BLUR, sentence, quality.sharpness)
+
+
+def _unreadable(quality: Quality) -> tuple[str, float] | None:
+    """Why hardly a plant can be made out, and the measure that says so."""
+    if quality.light < BLACK:
+        return "the photo is almost black; take it again with more light", quality.light
+    if quality.contrast < BLANK:
+        return "there is hardly anything to be seen in the photo; uncover or wipe the lens, take it again", (
+            quality.contrast
+        )
+    dragged = quality.motion > DRAGGED and quality.sharpness < DRAGGED_SHARPNESS
+    if dragged or quality.sharpness < SMEARED:
+        how = "moved while shooting" if dragged else "out of focus"
+        return (
+            f"the photo is too blurred to count ({how}); hold the phone still, let it focus, take it again",
+            quality.sharpness,
+        )
+    return None
+
+
+def judge_scene(sight: Sight, unlikeness: float) -> Iterator[Finding]:
+    """What the plants and containers that were found give away."""
+    nothing = list(_judge_bed(sight))
+    yield from nothing
+    if any(found.check is not Check.LOOSE for found in nothing):
+        return
+    if sight.size < FEWEST_PIXELS:
+        sentence = (
+            f"plants are only {sight.size:.0f} pixels wide, {FEWEST_PIXELS:.0f} are needed; go closer, "
+            "or send photos in full size (messaging apps shrink them)"
+        )
+        yield _found(Check.SMALL, sentence, sight.size)
+    yield from _judge_angle(sight)
+    if unlikeness >= STRANGE:
+        sentence = (
+            "the photo is unlike those that the model learnt from, so its range is wide; look at its picture"
+        )
+        yield _found(Check.STRANGE, sentence, unlikeness)
+
+
+def _judge_bed(sight: Sight) -> Iterator[Finding]:
+    if not sight.containers and sight.plants < FEW_PLANTS:
+        what = f"only {sight.plants}" if sight.plants else "no"
+        sentence = f"no container and {what} plants were found; check that the photo shows a bed"
+        yield _found(Check.FLOOR, sentence, sight.plants)
+    elif not sight.plants:
+        sentence = "containers were found but no plant in them; check the photo, or that they are empty"
+        yield _found(Check.EMPTY, sentence, sight.containers)
+    elif sight.loose == sight.plants:
+        sentence = "no container was found around the plants; check that the photo shows the whole bed"
+        yield _found(Check.LOOSE, sentence, 1.0)
+    elif sight.loose > LOOSE_SHARE * sight.plants:
+        sentence = (
+            f"{sight.loose} of {sight.plants} plants stand outside every container; look at its picture"
+        )
+        yield _found(Check.LOOSE, sentence, sight.loose / sight.plants)
+
+
+def _judge_angle(sight: Sight) -> Iterator[Finding]:
+    tilt = sight.tilt
+    if tilt is None:
+        return
+    down, right = tilt.down, abs(tilt.right)
+    upright = max(down + SURE * tilt.down_error, ON_ITS_SIDE)
+    if down < UPSIDE_DOWN and down + SURE * tilt.down_error < 0:
+        sentence = (
+            "the photo seems to be upside down, for plants look smaller towards the bottom; "
+            "turn it and send it again"
+        )
+        yield _found(Check.TURNED, sentence, down)
+    elif right - SURE * tilt.right_error > upright:
+        side = "left" if tilt.right > 0 else "right"
+        sentence = (
+            f"the photo seems to lie on its side, for plants look smaller towards the {side}; "
+            "turn it and send it again"
+        )
+        yield _found(Check.TURNED, sentence, tilt.right)
+    elif down - SURE * tilt.down_error > OBLIQUE:
+        sentence = (
+            "the photo was taken too flat over the bed, with the horizon in it; "
+            "hold the phone higher and point it down"
+        )
+        yield _found(Check.ANGLE, sentence, down)
+
+
+def _found(check: Check, sentence: str, value: float) -> Finding:
+    return Finding(check, Severity.WARNING, sentence, float(value))
+
+
+def casts_doubt(findings: Iterable[Finding]) -> bool:
+    """Whether the interval must be widened for what was found, whatever the settings make of it."""
+    return any(found.check in _DOUBTFUL for found in findings)
+
+
+def react(findings: Iterable[Finding], config: GateConfig) -> tuple[Finding, ...]:
+    """The findings with the severity that the settings give them; those switched off are left out."""
+    return tuple(
+        Finding(found.check, _SEVERITIES[reaction], found.sentence, found.value)
+        for found in findings
+        if (reaction := config.reaction(found.check)) is not Reaction.OFF
+    )
+
+
+def status_of(findings: Iterable[Finding]) -> PhotoStatus:
+    """The worst of them decides."""
+    severities = {found.severity for found in findings}
+    if Severity.REFUSAL in severities:
+        return PhotoStatus.REFUSED
+    return PhotoStatus.WARNING if Severity.WARNING in severities else PhotoStatus.COMPLETED
+
+
+def sentences(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """What a person is told."""
+    return tuple(found.sentence for found in findings if found.severity is not Severity.NOTE)
