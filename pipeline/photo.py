@@ -6,31 +6,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import draw, expected
+from pipeline import draw
 from pipeline.config import PipelineConfig
 from pipeline.decode import decode
 from pipeline.detect import Detector, Segmenter, load_detector, load_segmenter
 from pipeline.errors import StorageError
-from pipeline.estimate import Evidence, estimate_hidden
+from pipeline.estimators.registry import make_estimator
+from pipeline.evidence import Evidence, gather
 from pipeline.exif import read_info
 from pipeline.interval import bounds
 from pipeline.look import View, look
-from pipeline.regions import LOOSE, RegionMap, assign, map_regions
-from pipeline.tally import (
-    Estimator,
-    Scene,
-    count_containers,
-    expected_estimator,
-    find_doubts,
-    main_total,
-    with_bounds,
-)
+from pipeline.regions import LOOSE, assign, map_regions
+from pipeline.tally import count_containers, find_doubts, main_total, with_bounds
 from pipeline.types import Container, Photo, PhotoResult, PhotoStatus, Pixels
 
 HALF_A_PLANT = 0.5
@@ -64,10 +56,13 @@ class Counter:
             regions = map_regions(containers, pixels.shape[1], pixels.shape[0])
         with clock.stage("detect"):
             view = look(pixels, self.detector, config)
-            owner = assign(view.found.boxes, regions)
+            sure = view.found.scores >= self.detector.min_score
+            plants = Plants(view.found.boxes, sure, assign(view.found.boxes, regions))
+            containers, owner = give_roles(containers, regions, plants)
         with clock.stage("estimate"):
-            scene, estimator = self._judge(view, owner, (containers, regions), pixels)
-            counts, owner = count_containers(scene, estimator)
+            evidence = self._judge(pixels, view, containers, owner)
+            estimator = make_estimator(config, self.detector.card.calibration)
+            counts, owner = count_containers(evidence, estimator)
             warnings = tuple(find_doubts(counts))
             counts = with_bounds(counts, self._spread, doubtful=bool(warnings))
         seen, hidden = sum(c.seen for c in counts), sum(c.hidden for c in counts)
@@ -78,8 +73,8 @@ class Counter:
             status=PhotoStatus.WARNING if warnings else PhotoStatus.COMPLETED,
             warnings=warnings,
             counts=counts,
-            detections=view.found.take(scene.sure),
-            owner=owner[scene.sure],
+            detections=view.found.take(evidence.sure),
+            owner=owner[evidence.sure],
             low=low,
             high=high,
             main=main_total(counts, self._spread, doubtful=bool(warnings)),
@@ -96,26 +91,16 @@ class Counter:
         return calibration.spread if calibration else 1.0
 
     def _judge(
-        self,
-        view: View,
-        owner: NDArray[np.intp],
-        where: tuple[list[Container], RegionMap],
-        pixels: Pixels,
-    ) -> tuple[Scene, Estimator]:
-        """Which boxes count as seen, and how the settings want the unseen plants estimated.
-
-        With a calibration a box must also be worth half a plant or more, which boxes on bare floor are
-        not. A model without one can only measure areas.
-        """
+        self, pixels: Pixels, view: View, containers: list[Container], owner: NDArray[np.intp]
+    ) -> Evidence:
+        """Says which boxes count as seen: with a calibration a box must also be worth half a plant or more,
+        which boxes on bare floor are not."""
         found, calibration = view.found, self.detector.card.calibration
         sure = found.scores >= self.detector.min_score
-        if self.config.estimator == expected.METHOD and calibration is not None:
+        if calibration is not None:
             worth = calibration.worth_of(found.scores, view.apparent_sizes, owner != LOOSE)
-            scene = Scene(*where, found, sure & (worth >= HALF_A_PLANT), owner)
-            return scene, expected_estimator(scene, worth, calibration.version)
-        scene = Scene(*where, found, sure, owner)
-        seen = Evidence.gather(pixels, found.boxes[sure], owner[sure], scene.regions)
-        return scene, partial(estimate_hidden, seen)
+            sure &= worth >= HALF_A_PLANT
+        return gather(pixels, view, containers, sure, owner)
 
 
 def _with_overlay(result: PhotoResult, pixels: Pixels, folder: Path | None) -> PhotoResult:

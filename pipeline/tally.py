@@ -2,72 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.expected import estimate_unseen
+from pipeline.estimators.registry import Estimator
+from pipeline.evidence import Evidence
 from pipeline.interval import bounds
-from pipeline.regions import LOOSE, RegionMap
-from pipeline.types import Container, ContainerCount, ContainerKind, Detections, Estimate, Polygon, Total
+from pipeline.regions import LOOSE
+from pipeline.types import Container, ContainerCount, ContainerKind, Estimate, Total
 
 # More plants than this outside every container, as a share of all, and the photo is looked at.
 LOOSE_SHARE = 0.1
 
-# The unseen plants of a container, by its index; `LOOSE` for those that stand in none.
-Estimator = Callable[[int], tuple[Estimate, ...]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scene:
-    """What was found in one photo. `sure[i]` says that box i counts as seen; `owner[i]` is the index of
-    the container that it stands in, or `LOOSE`."""
-
-    containers: list[Container]
-    regions: RegionMap
-    found: Detections
-    sure: NDArray[np.bool_]
-    owner: NDArray[np.intp]
-
-    def polygon(self, index: int) -> Polygon:
-        if index != LOOSE:
-            return self.containers[index].polygon
-        height, width = (side / self.regions.scale for side in self.regions.labels.shape)
-        return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-
-
-def expected_estimator(scene: Scene, worth: NDArray[np.float64], version: str) -> Estimator:
-    """Estimates by what the boxes are `worth` (n,), see pipeline/calibration.py."""
-
-    def estimate(index: int) -> tuple[Estimate, ...]:
-        own = scene.owner == index
-        unseen = worth[own] - scene.sure[own]
-        return estimate_unseen(scene.found.take(own), unseen, scene.polygon(index), version)
-
-    return estimate
-
 
 def count_containers(
-    scene: Scene, estimate: Estimator
+    evidence: Evidence, estimate: Estimator
 ) -> tuple[tuple[ContainerCount, ...], NDArray[np.intp]]:
     """Seen and hidden plants per container, without bounds yet; seen plants that stand in none come last,
     as one loose "container". Also returns the owners, the loose ones pointing at it."""
     counts = [
-        _count(scene, index, container, estimate(index)) for index, container in enumerate(scene.containers)
+        _count(evidence, index, container, estimate(evidence, index))
+        for index, container in enumerate(evidence.containers)
     ]
-    owner, loose = scene.owner, scene.owner == LOOSE
-    if (loose & scene.sure).any():
-        score = float(scene.found.scores[loose & scene.sure].mean())
-        frame = Container(ContainerKind.LOOSE, scene.polygon(LOOSE), score)
-        counts.append(_count(scene, LOOSE, frame, estimate(LOOSE)))
-        owner = np.where(loose, len(scene.containers), owner)
+    owner, loose = evidence.owner, evidence.of(LOOSE)
+    if (loose & evidence.sure).any():
+        score = float(evidence.found.scores[loose & evidence.sure].mean())
+        frame = Container(ContainerKind.LOOSE, evidence.polygon(LOOSE), score)
+        counts.append(_count(evidence, LOOSE, frame, estimate(evidence, LOOSE)))
+        owner = np.where(loose, len(evidence.containers), owner)
     return tuple(counts), owner
 
 
-def _count(scene: Scene, index: int, container: Container, estimates: tuple[Estimate, ...]) -> ContainerCount:
-    scores = scene.found.scores[(scene.owner == index) & scene.sure]
+def _count(
+    evidence: Evidence, index: int, container: Container, estimates: tuple[Estimate, ...]
+) -> ContainerCount:
+    scores = evidence.found.scores[evidence.of(index) & evidence.sure]
     seen, hidden = len(scores), round(sum(row.plants for row in estimates))
     return ContainerCount(
         container=container,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.calibration import Calibration
-from pipeline.expected import BANDS, estimate_unseen
+from pipeline.estimators.expected import BANDS, estimate_unseen
 from pipeline.types import Detections, Estimate
 
 CONTENT: dict[str, Any] = {

@@ -6,19 +6,27 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.estimate import BANDS, ENOUGH_PLANTS, Evidence, estimate_hidden
+from pipeline.estimators.perspective import BANDS, ENOUGH_PLANTS, estimate_hidden
+from pipeline.evidence import Evidence, gather
+from pipeline.look import View
 from pipeline.regions import assign, map_regions
 from pipeline.types import Boxes, Container, ContainerKind, Estimate, Pixels
-from tests.pipeline.scenes import Bed, draw_bed
+from tests.pipeline.scenes import Bed, draw_bed, found
 
 
 def estimate(bed: Bed, boxes: Boxes, photo: Pixels | None = None) -> tuple[Estimate, ...]:
     """The rows of the bed, of whose plants the detector found `boxes`."""
     photo = bed.photo if photo is None else photo
-    regions = map_regions(
-        [Container(ContainerKind.SEGMENT, bed.polygon, 0.9)], photo.shape[1], photo.shape[0]
-    )
-    return estimate_hidden(Evidence.gather(photo, boxes, assign(boxes, regions), regions), 0)
+    return estimate_hidden(see(photo, boxes, [Container(ContainerKind.SEGMENT, bed.polygon, 0.9)]), 0)
+
+
+def see(
+    photo: Pixels, boxes: Boxes, containers: list[Container], owner: NDArray[np.intp] | None = None
+) -> Evidence:
+    """What the photo says when all boxes are sure."""
+    if owner is None:
+        owner = assign(boxes, map_regions(containers, photo.shape[1], photo.shape[0]))
+    return gather(photo, View(found(boxes), 1.0), containers, np.ones(len(boxes), np.bool_), owner)
 
 
 def plants(rows: tuple[Estimate, ...]) -> float:
@@ -27,8 +35,8 @@ def plants(rows: tuple[Estimate, ...]) -> float:
 
 def some(bed: Bed, share: float, seed: int) -> NDArray[np.bool_]:
     """Which plants a detector finds that finds this share of them, here and there."""
-    found: NDArray[np.bool_] = np.random.default_rng(seed).random(len(bed.boxes)) < share
-    return found
+    hit: NDArray[np.bool_] = np.random.default_rng(seed).random(len(bed.boxes)) < share
+    return hit
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -37,9 +45,9 @@ def test_most_of_the_plants_without_a_box_are_estimated_and_none_is_invented(
     missed: float, seed: int
 ) -> None:
     bed = draw_bed(missing=0.2, seed=seed)
-    found = some(bed, 1 - missed, seed)
-    hidden = plants(estimate(bed, bed.boxes[found]))
-    missing = int((~found).sum())
+    hit = some(bed, 1 - missed, seed)
+    hidden = plants(estimate(bed, bed.boxes[hit]))
+    missing = int((~hit).sum())
     # It errs on the careful side: plants of a colour seen on few others go unnoticed.
     assert 0.2 * missing <= hidden <= 1.1 * missing
 
@@ -66,10 +74,10 @@ def test_a_whole_corner_sold_is_a_hole_and_a_whole_corner_missed_is_plants() -> 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 21])
 def test_finding_one_plant_more_raises_the_total_by_little_more_than_one(seed: int) -> None:
     bed = draw_bed(missing=0.1, seed=2)
-    found = some(bed, 0.8, seed)
-    before = found.sum() + plants(estimate(bed, bed.boxes[found]))
-    found[np.random.default_rng(seed).choice(np.flatnonzero(~found))] = True
-    after = found.sum() + plants(estimate(bed, bed.boxes[found]))
+    hit = some(bed, 0.8, seed)
+    before = hit.sum() + plants(estimate(bed, bed.boxes[hit]))
+    hit[np.random.default_rng(seed).choice(np.flatnonzero(~hit))] = True
+    after = hit.sum() + plants(estimate(bed, bed.boxes[hit]))
     # It is counted now instead of being guessed; that its colour is known now may show one more.
     assert -1 <= after - before <= 2.5
 
@@ -77,9 +85,9 @@ def test_finding_one_plant_more_raises_the_total_by_little_more_than_one(seed: i
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_twice_the_pixels_give_the_same_estimate(seed: int) -> None:
     bed = draw_bed(missing=0.2, seed=seed)
-    found = some(bed, 0.8, seed)
+    hit = some(bed, 0.8, seed)
     big = bed.doubled()
-    one, two = estimate(bed, bed.boxes[found]), estimate(big, big.boxes[found])
+    one, two = estimate(bed, bed.boxes[hit]), estimate(big, big.boxes[hit])
     assert plants(two) == pytest.approx(plants(one), rel=0.12)
     for a, b in zip(one, two, strict=True):
         assert b.cell_px == pytest.approx(4 * a.cell_px, rel=0.1)
@@ -89,8 +97,8 @@ def test_twice_the_pixels_give_the_same_estimate(seed: int) -> None:
 
 def test_the_rows_explain_every_hidden_plant() -> None:
     bed = draw_bed(missing=0.2)
-    found = some(bed, 0.7, 1)
-    rows = estimate(bed, bed.boxes[found])
+    hit = some(bed, 0.7, 1)
+    rows = estimate(bed, bed.boxes[hit])
     assert [row.band for row in rows] == list(range(1, BANDS + 1))
     assert (rows[0].y_start, rows[-1].y_end) == pytest.approx((60, bed.polygon[:, 1].max()), abs=2)
     for above, below in itertools.pairwise(rows):
@@ -102,7 +110,7 @@ def test_the_rows_explain_every_hidden_plant() -> None:
         assert row.plants == pytest.approx((row.residual_px - row.suppressed_px) / row.cell_px)
     # What is covered by boxes and what is not are the whole container.
     width, height = np.ptp(bed.polygon, axis=0).tolist()
-    sides = bed.boxes[found][:, 2:] - bed.boxes[found][:, :2]
+    sides = bed.boxes[hit][:, 2:] - bed.boxes[hit][:, :2]
     covered = float((sides.prod(axis=1) * np.pi / 4).sum())
     assert sum(row.residual_px for row in rows) == pytest.approx(width * height - covered, rel=0.03)
 
@@ -118,12 +126,11 @@ def test_a_container_hidden_under_another_has_no_hidden_plants() -> None:
     bed = draw_bed()
     whole = Container(ContainerKind.BOX, bed.polygon, 0.9)
     under = Container(ContainerKind.SEGMENT, bed.polygon, 0.9)
-    regions = map_regions([under, whole], 1000, 800)
-    owner = assign(bed.boxes, regions)
-    evidence = Evidence.gather(bed.photo, bed.boxes, owner, regions)
+    evidence = see(bed.photo, bed.boxes, [under, whole])
+    assert (evidence.owner == 1).all()
     assert estimate_hidden(evidence, 0) == ()
     # Even were its plants said to be its own, there is no area left to hide more.
-    said = Evidence.gather(bed.photo, bed.boxes, np.zeros_like(owner), regions)
+    said = see(bed.photo, bed.boxes, [under, whole], np.zeros_like(evidence.owner))
     assert estimate_hidden(said, 0) == ()
 
 
@@ -134,12 +141,10 @@ def test_plants_and_area_of_another_container_do_not_count_here() -> None:
     right = bed.polygon.copy()
     right[[0, 3], 0] = 500
     beds = [Container(ContainerKind.SEGMENT, polygon, 0.9) for polygon in (left, right)]
-    regions = map_regions(beds, 1000, 800)
     x = bed.boxes[:, [0, 2]].mean(axis=1)
-    found = (x < 480) | some(bed, 0.7, 1)  # every plant of the left bed, some of the right one
-    boxes = bed.boxes[found]
-    evidence = Evidence.gather(bed.photo, boxes, assign(boxes, regions), regions)
-    missed = int((~found).sum())
+    hit = (x < 480) | some(bed, 0.7, 1)  # every plant of the left bed, some of the right one
+    evidence = see(bed.photo, bed.boxes[hit], beds)
+    missed = int((~hit).sum())
     assert plants(estimate_hidden(evidence, 0)) < 2
     assert 0.2 * missed < plants(estimate_hidden(evidence, 1)) < 1.1 * missed
 

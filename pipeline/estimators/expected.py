@@ -7,14 +7,31 @@ from the estimate what it adds to the seen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import centres
+from pipeline.calibration import Calibration
+from pipeline.evidence import Evidence
+from pipeline.regions import LOOSE
 from pipeline.types import Detections, Estimate, Polygon
 
 METHOD = "expected"
 BANDS = 4
+
+
+def estimator(calibration: Calibration) -> Callable[[Evidence, int], tuple[Estimate, ...]]:
+    """Estimates by what this calibration says boxes are worth."""
+
+    def estimate(evidence: Evidence, index: int) -> tuple[Estimate, ...]:
+        worth = calibration.worth_of(evidence.found.scores, evidence.apparent_sizes, evidence.owner != LOOSE)
+        own = evidence.of(index)
+        unseen = worth[own] - evidence.sure[own]
+        return estimate_unseen(evidence.found.take(own), unseen, evidence.polygon(index), calibration.version)
+
+    return estimate
 
 
 def estimate_unseen(

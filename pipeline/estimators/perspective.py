@@ -12,17 +12,15 @@ number, in units of the squared apparent size, so that it follows the perspectiv
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import centres, sizes
-from pipeline.regions import RegionMap
+from pipeline.evidence import Evidence
 from pipeline.scale import ScaleFit, fit_scale
-from pipeline.types import Boxes, Estimate, Pixels
-from pipeline.vegetation import plant_likeness
+from pipeline.types import Boxes, Estimate
 
 METHOD, VERSION = "perspective", "1"
 BANDS = 4
@@ -30,39 +28,7 @@ BANDS = 4
 ENOUGH_PLANTS = 8
 # Radius, in plant sizes, of the disc that must fit into a gap before it can hide a plant.
 OPENING = 0.42
-LIKELY_PLANT = 0.5
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """One photo at working scale, with what was found in it. Boxes are in working pixels."""
-
-    regions: RegionMap
-    boxes: Boxes
-    owner: NDArray[np.intp]
-    free: NDArray[np.uint8]  # 1 where no detection covers the photo
-    likeness: NDArray[np.float32]
-
-    @staticmethod
-    def gather(photo: Pixels, boxes: Boxes, owner: NDArray[np.intp], regions: RegionMap) -> Evidence:
-        """`photo` and `boxes` in photo pixels."""
-        height, width = regions.labels.shape
-        small = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        scaled = boxes * np.float32(regions.scale)
-        free = 1 - _ellipses(scaled, (height, width), 1.0)
-        # Floor, paths and gaps: outside every box. Missed plants among them only blunt the evidence.
-        likeness = plant_likeness(small, _ellipses(scaled, (height, width), 0.6), free)
-        return Evidence(regions, scaled, owner, free, likeness)
-
-
-def _ellipses(boxes: Boxes, shape: tuple[int, int], share: float) -> NDArray[np.uint8]:
-    """1 inside the ellipse inscribed in each box, shrunk to `share` of it."""
-    canvas = np.zeros(shape, np.uint8)
-    middles = centres(boxes)
-    for (x, y), (x1, y1, x2, y2) in zip(middles, boxes, strict=True):
-        axes = (max(1, round((x2 - x1) / 2 * share)), max(1, round((y2 - y1) / 2 * share)))
-        cv2.ellipse(canvas, (round(float(x)), round(float(y))), axes, 0, 0, 360, 1, -1)
-    return canvas
+LIKELY_PLANT = 127  # of 255
 
 
 def estimate_hidden(evidence: Evidence, index: int) -> tuple[Estimate, ...]:
@@ -72,7 +38,8 @@ def estimate_hidden(evidence: Evidence, index: int) -> tuple[Estimate, ...]:
     """
     if index < 0:
         return ()  # Without a container there is no area to look at.
-    own = evidence.boxes[evidence.owner == index]
+    scale_down = np.float32(evidence.scale)
+    own = evidence.found.boxes[evidence.of(index) & evidence.sure] * scale_down
     scale = fit_scale(centres(own)[:, 1], sizes(own))
     if scale is None or len(own) < ENOUGH_PLANTS:
         return ()
@@ -120,7 +87,7 @@ def _estimate_band(
     residual_px = float(residual[inside].sum())
     opened_px = float(opened[inside].sum())
     cell_px = cell * size**2
-    to_photo = 1 / evidence.regions.scale
+    to_photo = 1 / evidence.scale
     return Estimate(
         method=METHOD,
         version=VERSION,

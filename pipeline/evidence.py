@@ -1,0 +1,108 @@
+"""What one photo says of its plants, seen and unseen: all that any estimator needs.
+
+It is gathered once, while the pixels are at hand, and can be kept: `demeter estimate` starts from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import centres, sizes
+from pipeline.look import View
+from pipeline.regions import LOOSE, RegionMap, map_regions
+from pipeline.types import Boxes, Container, Detections, Pixels, Polygon
+from pipeline.vegetation import plant_likeness
+
+# What lies this far from a plant's middle towards its rim is plant for certain.
+INNER_SHARE = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One photo after the networks. Boxes and polygons are in photo pixels.
+
+    `likeness` is at the working scale of `regions`; what is derived from the fields is made when first
+    asked for.
+    """
+
+    width: int
+    height: int
+    containers: tuple[Container, ...]
+    found: Detections  # plants, sure and doubtful, each once
+    sure: NDArray[np.bool_]  # (n,): counts as seen
+    owner: NDArray[np.intp]  # (n,): index of the container it stands in, or LOOSE
+    zoom: float  # pixels that the detector saw per photo pixel
+    likeness: NDArray[np.uint8]  # (h, w): 0–255, how much a pixel looks like this photo's plants
+    density: NDArray[np.float32] | None = None  # (rows, columns): expected plants per cell
+    density_cell: float = 0.0  # photo pixels per side of such a cell
+
+    @cached_property
+    def regions(self) -> RegionMap:
+        return map_regions(list(self.containers), self.width, self.height)
+
+    @cached_property
+    def free(self) -> NDArray[np.uint8]:
+        """(h, w) at working scale: 1 where no sure box covers the photo. Plants are round: their ellipses
+        cover, not the corners of their boxes."""
+        return 1 - ellipses(self.found.boxes[self.sure] * np.float32(self.scale), self.likeness.shape)
+
+    @property
+    def scale(self) -> float:
+        """Working pixels per photo pixel."""
+        return self.regions.scale
+
+    @property
+    def apparent_sizes(self) -> NDArray[np.float32]:
+        """(n,): side in pixels of each box, as the network saw it."""
+        return sizes(self.found.boxes) * np.float32(self.zoom)
+
+    def polygon(self, index: int) -> Polygon:
+        """The outline of a container; of the whole photo for `LOOSE`."""
+        if index != LOOSE:
+            return self.containers[index].polygon
+        right, bottom = self.width, self.height
+        return np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]], np.float32)
+
+    def of(self, index: int) -> NDArray[np.bool_]:
+        """(n,): which boxes, sure or not, stand in container `index`."""
+        own: NDArray[np.bool_] = self.owner == index
+        return own
+
+
+def gather(
+    pixels: Pixels,
+    view: View,
+    containers: list[Container],
+    sure: NDArray[np.bool_],
+    owner: NDArray[np.intp],
+) -> Evidence:
+    """The evidence of the photo `pixels`, in which `view` was seen."""
+    height, width = pixels.shape[:2]
+    regions = map_regions(containers, width, height)
+    boxes = view.found.boxes[sure]
+    likeness = _likeness(pixels, boxes * np.float32(regions.scale), regions.labels.shape)
+    return Evidence(width, height, tuple(containers), view.found, sure, owner, view.zoom, likeness)
+
+
+def _likeness(pixels: Pixels, boxes: Boxes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """(h, w): colours of the middles of plants against those of what lies outside every box: floor, paths
+    and gaps. Missed plants among the latter only blunt the evidence."""
+    small = cv2.resize(pixels, (shape[1], shape[0]), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    likeness = plant_likeness(small, ellipses(boxes, shape, INNER_SHARE), 1 - ellipses(boxes, shape))
+    return np.round(likeness * 255).astype(np.uint8)
+
+
+def ellipses(boxes: Boxes, shape: tuple[int, ...], share: float = 1.0) -> NDArray[np.uint8]:
+    """(h, w): 1 inside the ellipse inscribed in each box, shrunk to `share` of it. Boxes are in pixels of
+    the picture whose `shape` is given."""
+    canvas = np.zeros(shape, np.uint8)
+    middles = centres(boxes)
+    for (x, y), (x1, y1, x2, y2) in zip(middles, boxes, strict=True):
+        axes = (max(1, round((x2 - x1) / 2 * share)), max(1, round((y2 - y1) / 2 * share)))
+        cv2.ellipse(canvas, (round(float(x)), round(float(y))), axes, 0, 0, 360, 1, -1)
+    return canvas
