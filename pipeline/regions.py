@@ -130,16 +130,22 @@ def working_scale(width: int, height: int) -> float:
 
 def map_regions(containers: list[Container], width: int, height: int) -> RegionMap:
     """Paint each container's polygon; where two overlap, the box or tray wins over the segment
-    that it stands on, and among equals the better-scored."""
+    that it stands on, among equals the better-scored, then the smaller. What stands in no container has
+    no area."""
     scale = working_scale(width, height)
     labels = np.zeros((max(1, round(height * scale)), max(1, round(width * scale))), np.int32)
-    ranked = sorted(
-        range(len(containers)), key=lambda i: (PAINT_ORDER.index(containers[i].kind), containers[i].score, -i)
-    )
-    for index in ranked:
+    real = [i for i, container in enumerate(containers) if container.kind is not ContainerKind.LOOSE]
+    for index in sorted(real, key=lambda i: _paint_rank(containers[i])):
         outline = np.round(containers[index].polygon * scale - 0.5).astype(np.int32)
         cv2.fillPoly(labels, [outline], index + 1)
     return RegionMap(labels, scale)
+
+
+def _paint_rank(container: Container) -> tuple[int, float, float, tuple[float, ...]]:
+    """The coordinates come last, so that the order of the containers never matters."""
+    area = cv2.contourArea(container.polygon)
+    order = PAINT_ORDER.index(container.kind)
+    return order, container.score, -area, tuple(container.polygon.ravel().tolist())
 
 
 def assign(boxes: Boxes, regions: RegionMap) -> NDArray[np.intp]:
