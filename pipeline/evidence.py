@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.boxes import centres, sizes
 from pipeline.look import View
 from pipeline.regions import LOOSE, RegionMap, map_regions
-from pipeline.types import Boxes, Container, Detections, Pixels, Polygon
+from pipeline.types import Boxes, Container, ContainerKind, Detections, Pixels, Polygon
 from pipeline.vegetation import plant_likeness
 
 # What lies this far from a plant's middle towards its rim is plant for certain.
@@ -60,6 +60,13 @@ class Evidence:
     def apparent_sizes(self) -> NDArray[np.float32]:
         """(n,): side in pixels of each box, as the network saw it."""
         return sizes(self.found.boxes) * np.float32(self.zoom)
+
+    @property
+    def contained(self) -> NDArray[np.bool_]:
+        """(n,): which boxes stand in a container and not loose, in the bed or in the background."""
+        real = [container.kind is not ContainerKind.LOOSE for container in self.containers]
+        inside: NDArray[np.bool_] = np.array([*real, False])[self.owner]  # LOOSE is -1, the last
+        return inside
 
     def polygon(self, index: int) -> Polygon:
         """The outline of a container; of the whole photo for `LOOSE`."""

@@ -21,7 +21,8 @@ from pipeline.evidence import Evidence, gather
 from pipeline.exif import read_info
 from pipeline.interval import bounds
 from pipeline.look import View, look
-from pipeline.regions import LOOSE, assign, map_regions
+from pipeline.regions import LOOSE, RegionMap, assign, map_regions
+from pipeline.roles import Plants, give_roles
 from pipeline.tally import count_containers, find_doubts, main_total, with_bounds
 from pipeline.types import Container, Photo, PhotoResult, PhotoStatus, Pixels
 
@@ -56,11 +57,9 @@ class Counter:
             regions = map_regions(containers, pixels.shape[1], pixels.shape[0])
         with clock.stage("detect"):
             view = look(pixels, self.detector, config)
-            sure = view.found.scores >= self.detector.min_score
-            plants = Plants(view.found.boxes, sure, assign(view.found.boxes, regions))
-            containers, owner = give_roles(containers, regions, plants)
+            owner = assign(view.found.boxes, regions)
         with clock.stage("estimate"):
-            evidence = self._judge(pixels, view, containers, owner)
+            evidence = self._judge(pixels, view, (containers, regions), owner)
             estimator = make_estimator(config, self.detector.card.calibration)
             counts, owner = count_containers(evidence, estimator)
             warnings = tuple(find_doubts(counts))
@@ -91,15 +90,20 @@ class Counter:
         return calibration.spread if calibration else 1.0
 
     def _judge(
-        self, pixels: Pixels, view: View, containers: list[Container], owner: NDArray[np.intp]
+        self,
+        pixels: Pixels,
+        view: View,
+        where: tuple[list[Container], RegionMap],
+        owner: NDArray[np.intp],
     ) -> Evidence:
-        """Says which boxes count as seen: with a calibration a box must also be worth half a plant or more,
-        which boxes on bare floor are not."""
+        """Says which boxes count as seen, and which containers are the bed. With a calibration a box must
+        also be worth half a plant or more, which boxes on bare floor are not."""
         found, calibration = view.found, self.detector.card.calibration
         sure = found.scores >= self.detector.min_score
         if calibration is not None:
             worth = calibration.worth_of(found.scores, view.apparent_sizes, owner != LOOSE)
             sure &= worth >= HALF_A_PLANT
+        containers, owner = give_roles(*where, Plants(found.boxes, sure, owner))
         return gather(pixels, view, containers, sure, owner)
 
 

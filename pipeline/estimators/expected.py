@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from pipeline.boxes import centres
 from pipeline.calibration import Calibration
 from pipeline.evidence import Evidence
-from pipeline.regions import LOOSE
 from pipeline.types import Detections, Estimate, Polygon
 
 METHOD = "expected"
@@ -26,7 +25,7 @@ def estimator(calibration: Calibration) -> Callable[[Evidence, int], tuple[Estim
     """Estimates by what this calibration says boxes are worth."""
 
     def estimate(evidence: Evidence, index: int) -> tuple[Estimate, ...]:
-        worth = calibration.worth_of(evidence.found.scores, evidence.apparent_sizes, evidence.owner != LOOSE)
+        worth = calibration.worth_of(evidence.found.scores, evidence.apparent_sizes, evidence.contained)
         own = evidence.of(index)
         unseen = worth[own] - evidence.sure[own]
         return estimate_unseen(evidence.found.take(own), unseen, evidence.polygon(index), calibration.version)
