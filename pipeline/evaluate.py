@@ -1,112 +1,134 @@
-"""Count labelled photos by several methods in one go, and say how good each is."""
+"""Count labelled photos by several methods and models in one go."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.accuracy import CountError, Matches, count_error, match
+from pipeline.breakdown import sort_plants
 from pipeline.decode import decode
-from pipeline.errors import PhotoError
+from pipeline.estimators.registry import ESTIMATORS
+from pipeline.look import look
 from pipeline.peers import PEERS
 from pipeline.photo import Counter
+from pipeline.replay import ReplayedDetector, ReplayedSegmenter
+from pipeline.scores import Answer, Scored, score
 from pipeline.truth import TruthPhoto
-from pipeline.types import Boxes, Photo
+from pipeline.types import Detections, Photo, Pixels
 
-OURS = ("demeter", "no-estimate", "perspective")
-METHODS = (*OURS, *PEERS)
+OURS = ("demeter", "no-estimate")
+METHODS = (*OURS, *ESTIMATORS, *PEERS)
+
+
+def default_methods(estimator: str) -> list[str]:
+    """Every method once: the estimator of the settings is what "demeter" uses."""
+    return [method for method in METHODS if method != estimator]
+
+
+class Entrant:
+    """A detector in the comparison. It looks at each tile of a photo once, whatever the methods ask."""
+
+    def __init__(self, name: str, counter: Counter) -> None:
+        self.name = name
+        self._detector = ReplayedDetector(counter.detector)
+        # SAHI hands over tiles one by one, we hand over batches: neither answers for the other's seconds.
+        self._peers_detector = ReplayedDetector(counter.detector)
+        self._segmenter = ReplayedSegmenter(counter.segmenter)
+        self._config = counter.config
+        self._counted: dict[str, _Counted] = {}
+
+    def answer(self, method: str, photo: TruthPhoto) -> Answer:
+        """Raises PhotoError for a photo that cannot be read."""
+        if method in PEERS:
+            return self._ask_peer(method, photo)
+        answer = self._count(photo, method if method in ESTIMATORS else self._config.estimator)
+        return _seen_only(answer) if method == "no-estimate" else answer.said
+
+    def forget(self) -> None:
+        """Before the next photo."""
+        self._counted.clear()
+        for network in (self._detector, self._peers_detector, self._segmenter):
+            network.forget()
+
+    def _count(self, photo: TruthPhoto, estimator: str) -> _Counted:
+        if estimator not in self._counted:
+            config = replace(self._config, estimator=estimator)
+            result = Counter(self._detector, self._segmenter, config).count(Photo(photo.file, "0" * 64, 0))
+            seconds = result.seconds + self._detector.spared() + self._segmenter.spared()
+            found, sure = self._with_doubtful(photo, result.detections)
+            self._counted[estimator] = _Counted(
+                Answer(
+                    found=found,
+                    sure=sure,
+                    total=result.total,
+                    seconds=seconds,
+                    bounds=(result.low, result.high),
+                    main=result.main,
+                    counts=result.counts,
+                ),
+                result.stages.get("estimate", 0.0),
+            )
+        return self._counted[estimator]
+
+    def _with_doubtful(self, photo: TruthPhoto, seen: Detections) -> tuple[Detections, NDArray[np.bool_]]:
+        """The boxes seen, then the doubtful ones, and which are which. The detector knows its tiles."""
+        view = look(self._pixels(photo), self._detector, self._config)
+        self._detector.spared()
+        known = {row.tobytes() for row in seen.boxes}
+        others = np.array([row.tobytes() not in known for row in view.found.boxes], np.bool_)
+        found = Detections.concat([seen, view.found.take(others)])
+        return found, np.arange(len(found)) < len(seen)
+
+    def _ask_peer(self, method: str, photo: TruthPhoto) -> Answer:
+        started = time.perf_counter()
+        pixels = self._pixels(photo)
+        decoded = time.perf_counter() - started
+        said = PEERS[method](pixels, self._peers_detector, self._config)
+        return Answer(said.found, said.sure, int(said.sure.sum()), decoded + said.seconds)
+
+    def _pixels(self, photo: TruthPhoto) -> Pixels:
+        config = self._config
+        return decode(photo.file, max_pixels=int(config.max_megapixels * 1e6), min_side=config.min_side)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
-    """What one method says of one photo. `bounds` is None for a method that does not tell."""
+class _Counted:
+    """An answer of ours, and how many of its seconds went into the estimate."""
 
-    boxes: Boxes
-    scores: NDArray[np.float32]
-    total: int
-    bounds: tuple[int, int] | None
-    seconds: float
+    said: Answer
+    estimating: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """One method on one photo, beside the truth."""
-
-    method: str
-    photo: TruthPhoto
-    answer: Answer
-    matches: Matches
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """One method over all photos. Precision and recall are those of plants visible enough to be asked for."""
-
-    method: str
-    precision: float
-    recall: float
-    count: CountError
-    seconds: float  # median per photo
-
-
-def evaluate(photos: Iterable[TruthPhoto], counter: Counter, methods: Iterable[str]) -> Iterator[Scored]:
-    """Every method on every photo, photo by photo. Raises PhotoError for a photo that cannot be read."""
-    answers = {method: _answerer(method, counter) for method in methods}
-    for photo in photos:
-        for method, answer in answers.items():
-            said = answer(photo)
-            yield Scored(method, photo, said, match(said.boxes, said.scores, photo.boxes, photo.visible))
-
-
-def summarise(scored: list[Scored]) -> Summary:
-    """The scores of one method."""
-    hits = sum(int(one.matches.hit.sum()) for one in scored)
-    false = sum(int(one.matches.false.sum()) for one in scored)
-    asked = sum(int(one.photo.visible.sum()) for one in scored)
-    bounds = [one.answer.bounds for one in scored if one.answer.bounds is not None]
-    return Summary(
-        method=scored[0].method,
-        precision=hits / max(1, hits + false),
-        recall=hits / max(1, asked),
-        count=count_error(
-            [one.photo.total for one in scored],
-            [one.answer.total for one in scored],
-            bounds if len(bounds) == len(scored) else (),
-        ),
-        seconds=float(np.median([one.answer.seconds for one in scored])),
+def _seen_only(counted: _Counted) -> Answer:
+    """The boxes alone, as if nothing were hidden."""
+    said = counted.said
+    return replace(
+        said,
+        total=int(said.sure.sum()),
+        seconds=said.seconds - counted.estimating,
+        bounds=None,
+        main=None if said.main is None else replace(said.main, hidden=0),
+        counts=(),
     )
 
 
-def _answerer(method: str, counter: Counter) -> Callable[[TruthPhoto], Answer]:
-    if method in PEERS:
-        return lambda photo: _ask_peer(method, photo, counter)
-    estimator = "perspective" if method == "perspective" else "expected"
-    ours = replace(counter, config=replace(counter.config, estimator=estimator))
-    return lambda photo: _ask_ours(photo, ours, estimated=method != "no-estimate")
+def knows_metres(photos: Iterable[TruthPhoto]) -> bool:
+    """Whether the labels tell the distance of every plant."""
+    return all(bool(np.isfinite(photo.plants.distance).all()) for photo in photos)
 
 
-def _ask_ours(photo: TruthPhoto, counter: Counter, *, estimated: bool) -> Answer:
-    result = counter.count(Photo(photo.file, "0" * 64, 0))
-    _require_size(photo, result.info.width, result.info.height)
-    total, bounds = (result.total, (result.low, result.high)) if estimated else (result.seen, None)
-    return Answer(result.detections.boxes, result.detections.scores, total, bounds, result.seconds)
-
-
-def _ask_peer(method: str, photo: TruthPhoto, counter: Counter) -> Answer:
-    config, started = counter.config, time.perf_counter()
-    pixels = decode(photo.file, max_pixels=int(config.max_megapixels * 1e6), min_side=config.min_side)
-    _require_size(photo, pixels.shape[1], pixels.shape[0])
-    found = PEERS[method](pixels, counter.detector, config)
-    return Answer(found.boxes, found.scores, len(found), None, time.perf_counter() - started)
-
-
-def _require_size(photo: TruthPhoto, width: int, height: int) -> None:
-    if (width, height) != (photo.width, photo.height):
-        raise PhotoError(
-            f"{photo.file} is {width}×{height} pixels and the labels are for {photo.width}×{photo.height}; "
-            "label the upright photo, or give the right folder"
-        )
+def score_photo(
+    photo: TruthPhoto, entrants: Sequence[Entrant], methods: Sequence[str], *, metres: bool
+) -> list[Scored]:
+    """Every method of every entrant on one photo. Raises PhotoError for one that cannot be read."""
+    groups, scored = sort_plants(photo, metres=metres), []
+    for entrant in entrants:
+        entrant.forget()
+        scored += [
+            score((entrant.name, method), photo, groups, entrant.answer(method, photo)) for method in methods
+        ]
+    return scored

@@ -1,31 +1,48 @@
-"""The same weights counted in other people's ways, to compare with."""
+"""The same weights counted in other people's ways, to compare with.
+
+Each takes the photo as it is, and only the boxes that score at least the detector's threshold, as its users
+do. For the precision at every threshold it is asked once more, for all boxes; nobody waits for that.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from sahi.models.base import DetectionModel
 from sahi.predict import get_sliced_prediction
 from sahi.prediction import ObjectPrediction
 
 from pipeline.boxes import drop_duplicates
 from pipeline.config import PipelineConfig
-from pipeline.detect import Detector
+from pipeline.replay import ReplayedDetector
 from pipeline.types import Detections, Pixels
 from pipeline.yolo import Letterbox
 
-Peer = Callable[[Pixels, Detector, PipelineConfig], Detections]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PeerAnswer:
+    """Boxes in photo pixels, doubtful ones included; `sure` are those that count."""
+
+    found: Detections
+    sure: NDArray[np.bool_]
+    seconds: float  # until the sure ones were known
+
+
+Peer = Callable[[Pixels, ReplayedDetector, PipelineConfig], PeerAnswer]
 
 
 class _SahiView(DetectionModel):
     """Our detector as SAHI wants to see a model."""
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: ReplayedDetector, min_score: float) -> None:
         self._detector = detector
-        super().__init__(model=detector, confidence_threshold=detector.min_score, device="cpu")
+        super().__init__(model=detector, confidence_threshold=min_score, device="cpu")
 
     def set_model(self, model: Any, **_: Any) -> None:
         self.model = model
@@ -36,7 +53,7 @@ class _SahiView(DetectionModel):
 
     def perform_inference(self, image: np.ndarray) -> None:
         (found,) = self._detector([np.ascontiguousarray(image[..., ::-1])])
-        self._original_predictions = found.take(found.scores >= self._detector.min_score)
+        self._original_predictions = found.take(found.scores >= self.confidence_threshold)
 
     def _create_object_prediction_list_from_original_predictions(
         self,
@@ -64,12 +81,14 @@ class _SahiView(DetectionModel):
 
 
 def _by_sahi(kind: str, metric: str) -> Peer:
-    """`get_sliced_prediction` over the same tiles; its own merge does the rest."""
+    """`get_sliced_prediction` over tiles of the same size; its own merge does the rest."""
 
-    def predict(pixels: Pixels, detector: Detector, config: PipelineConfig) -> Detections:
+    def predict(
+        pixels: Pixels, detector: ReplayedDetector, config: PipelineConfig, least: float
+    ) -> Detections:
         result = get_sliced_prediction(
             np.ascontiguousarray(pixels[..., ::-1]),
-            _SahiView(detector),
+            _SahiView(detector, least),
             slice_height=config.tile,
             slice_width=config.tile,
             overlap_height_ratio=config.overlap,
@@ -89,18 +108,32 @@ def _by_sahi(kind: str, metric: str) -> Peer:
             np.zeros(len(found), np.bool_),
         )
 
-    return predict
+    def answer(pixels: Pixels, detector: ReplayedDetector, config: PipelineConfig) -> PeerAnswer:
+        started = time.perf_counter()
+        sure = predict(pixels, detector, config, detector.min_score)
+        seconds = time.perf_counter() - started + detector.spared()
+        # Merged together with doubtful boxes the sure ones may come out otherwise, so the two are kept apart.
+        every = predict(pixels, detector, config, 0.0)
+        detector.spared()
+        doubtful = every.take(every.scores < detector.min_score)
+        return PeerAnswer(
+            Detections.concat([sure, doubtful]), np.arange(len(sure) + len(doubtful)) < len(sure), seconds
+        )
+
+    return answer
 
 
-def _whole_photo(pixels: Pixels, detector: Detector, config: PipelineConfig) -> Detections:
+def _whole_photo(pixels: Pixels, detector: ReplayedDetector, config: PipelineConfig) -> PeerAnswer:
     """One look at the photo shrunk to the network's input, as a detector without tiles takes it."""
-    card = detector.card
+    card, started = detector.card, time.perf_counter()
     fit = Letterbox.fit(pixels.shape[1], pixels.shape[0], card.width, card.height)
     small = cv2.resize(pixels, fit.inner, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     (raw,) = detector([small])
-    found = drop_duplicates(raw.take(raw.scores >= detector.min_score), config.max_iou, 1.0)
+    merged = drop_duplicates(raw, config.max_iou, 1.0, detector.min_score)
     scale = np.float32(1 / fit.scale)
-    return Detections(found.boxes * scale, found.scores, found.classes, found.cut)
+    found = Detections(merged.boxes * scale, merged.scores, merged.classes, merged.cut)
+    seconds = time.perf_counter() - started + detector.spared()
+    return PeerAnswer(found, found.scores >= detector.min_score, seconds)
 
 
 PEERS: dict[str, Peer] = {

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format
 
 if TYPE_CHECKING:
-    from pipeline.evaluate import Scored, Summary
+    from demeter_cli.settings import Settings
+    from pipeline.evaluate import Entrant
+    from pipeline.scores import Scored, Summary
+    from pipeline.truth import TruthPhoto
+
+log = logging.getLogger("demeter")
 
 app = typer.Typer(no_args_is_help=True, help="Measure the models.")
 
@@ -28,113 +36,105 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="Only the photos of this split: train, val or test.")
     ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option("--model", help="Compare these detectors, not the one set; give it several times."),
+    ] = None,
     method: Annotated[
         list[str] | None, typer.Option("--method", help="Compare only these methods; give it several times.")
+    ] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(help="Write a page of pictures into this folder: the first method, worst photos first."),
     ] = None,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Count labelled photos and say how far off the counts are, beside other ways to use the same weights.
 
-    Example: demeter model evaluate coco.json --images images --split test
+    docs/how-well.md explains every figure.
+
+    Example: demeter model evaluate coco.json --images images --split test --gallery worst
     """
     from demeter_cli import output
     from demeter_cli.settings import load_settings
-    from pipeline.evaluate import METHODS, summarise
-    from pipeline.evaluate import evaluate as evaluate_photos
-    from pipeline.photo import Counter
-    from pipeline.truth import load_truth
+    from pipeline.evaluate import METHODS, default_methods
+    from pipeline.gallery import open_gallery, write_gallery
+    from pipeline.scores import summarise
+    from pipeline.truth import load_truth, require_sizes
 
-    methods = list(dict.fromkeys(method or METHODS))
+    settings = load_settings(ctx.obj)
+    methods = list(dict.fromkeys(method or default_methods(settings.estimator)))
     unknown = [name for name in methods if name not in METHODS]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(METHODS)}", param_hint="--method")
     photos = load_truth(truth, images, split)
-    counter = Counter.load(load_settings(ctx.obj).pipeline(workers=1))
-    scored: list[Scored] = []
-    with output.photo_progress(len(photos)) as advance:
-        for one in evaluate_photos(photos, counter, methods):
-            scored.append(one)
-            if one.method == methods[-1]:
-                advance(one.photo.total)
-    summaries = [summarise([one for one in scored if one.method == name]) for name in methods]
-    _print(scored, summaries, output_format)
+    require_sizes(photos)
+    if gallery is not None:
+        open_gallery(gallery, images)
+    entrants = _entrants(settings, model or [])
+    scored, unread = _score(photos, entrants, methods)
+    ways = [(entrant.name, name) for entrant in entrants for name in methods] if scored else []
+    summaries = [summarise([one for one in scored if (one.model, one.method) == way]) for way in ways]
+    if summaries:
+        _print(summaries, scored, output_format)
+        if gallery is not None:
+            shown = [one for one in scored if (one.model, one.method) == ways[0]]
+            page = write_gallery(gallery, shown, int(settings.max_megapixels * 1e6))
+            output.tell(f"The worst photos first: {page}")
+    if unread:
+        output.tell(f"{unread} of {len(photos)} labelled photos could not be read and take no part.")
+        raise typer.Exit(ExitCode.PARTIAL)
 
 
-COLUMNS = {
-    "method": "method",
-    "precision": "precision",
-    "recall": "recall",
-    "mape": "MAPE",
-    "bias": "bias",
-    "r2": "R²",
-    "coverage": "covers",
-    "width": "width",
-    "seconds": "sec",
-}
+def _entrants(settings: Settings, paths: list[Path]) -> list[Entrant]:
+    """The detectors to compare: those given, at the thresholds of their cards, else the one set."""
+    from pipeline.config import ModelChoice
+    from pipeline.detect import load_detector, load_segmenter
+    from pipeline.evaluate import Entrant
+    from pipeline.photo import Counter
+
+    config = settings.pipeline(workers=1)
+    chosen = [ModelChoice(path, settings.runtime) for path in paths] or [config.detector]
+    segmenter = load_segmenter(config)
+    configs = [replace(config, detector=choice) for choice in dict.fromkeys(chosen)]
+    counters = [Counter(load_detector(config), segmenter, config) for config in configs]
+    labels = [counter.detector.card.label for counter in counters]
+    # Two trainings may have kept the name: then the file tells them apart.
+    names = [
+        label if labels.count(label) == 1 else str(counter.config.detector.path)
+        for label, counter in zip(labels, counters, strict=True)
+    ]
+    return [Entrant(name, counter) for name, counter in zip(names, counters, strict=True)]
 
 
-def _print(scored: list[Scored], summaries: list[Summary], output_format: Format) -> None:
+def _score(photos: list[TruthPhoto], entrants: list[Entrant], methods: list[str]) -> tuple[list[Scored], int]:
+    """What each said of each photo, and how many photos could not be read."""
     from demeter_cli import output
+    from pipeline.errors import PhotoError
+    from pipeline.evaluate import knows_metres, score_photo
 
-    rows = [_summary_row(summary) for summary in summaries]
+    scored: list[Scored] = []
+    unread, metres = 0, knows_metres(photos)
+    with output.photo_progress(len(photos)) as advance:
+        for photo in photos:
+            try:
+                scored += score_photo(photo, entrants, methods, metres=metres)
+            except PhotoError as error:
+                log.error("%s", error)
+                unread += 1
+            advance(photo.total)
+    return scored, unread
+
+
+def _print(summaries: list[Summary], scored: list[Scored], output_format: Format) -> None:
+    from demeter_cli import evaluation, output
+
     match output_format:
         case Format.JSON:
-            output.print_json({"methods": rows, "photos": [_photo_row(one) for one in scored]})
+            methods = [evaluation.method_document(summary) for summary in summaries]
+            output.print_json({"methods": methods, "photos": [evaluation.photo_row(one) for one in scored]})
         case Format.CSV:
+            rows = [evaluation.method_row(summary) for summary in summaries]
             output.print_csv(rows, tuple(rows[0]))
         case Format.TABLE:
-            photos = summaries[0].count
-            output.print_table(
-                [_shown(row) for row in rows],
-                COLUMNS,
-                title=f"{photos.photos} photos, {photos.truth} plants in the frames, hidden ones included",
-                droppable=("seconds", "r2", "width"),
-            )
-
-
-def _summary_row(summary: Summary) -> dict[str, Any]:
-    count = summary.count
-    return {
-        "method": summary.method,
-        "photos": count.photos,
-        "truth": count.truth,
-        "counted": count.counted,
-        "precision": round(summary.precision, 4),
-        "recall": round(summary.recall, 4),
-        "mae": round(count.mae, 2),
-        "mape": round(count.mape, 4),
-        "bias": round(count.bias, 4),
-        "r2": round(count.r2, 4),
-        "coverage": None if count.coverage is None else round(count.coverage, 4),
-        "width": None if count.width is None else round(count.width, 4),
-        "seconds": round(summary.seconds, 3),
-    }
-
-
-def _shown(row: dict[str, Any]) -> dict[str, str]:
-    def share(name: str, sign: str = "") -> str:
-        return "" if row[name] is None else f"{row[name]:{sign}.1%}"
-
-    return {
-        "method": row["method"],
-        **{name: share(name) for name in ("precision", "recall", "mape", "coverage", "width")},
-        "bias": share("bias", "+"),
-        "r2": f"{row['r2']:.3f}",
-        "seconds": f"{row['seconds']:.1f}",
-    }
-
-
-def _photo_row(one: Scored) -> dict[str, Any]:
-    low, high = one.answer.bounds or (None, None)
-    return {
-        "photo": one.photo.file.name,
-        "method": one.method,
-        "truth": one.photo.total,
-        "counted": one.answer.total,
-        "low": low,
-        "high": high,
-        "visible": int(one.photo.visible.sum()),
-        "hits": int(one.matches.hit.sum()),
-        "false": int(one.matches.false.sum()),
-        "seconds": round(one.answer.seconds, 3),
-    }
+            evaluation.print_tables(summaries)
