@@ -6,6 +6,7 @@ import ctypes
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from pipeline.config import PipelineConfig
+from pipeline.density import CELL
 from pipeline.errors import ModelError
 from pipeline.regions import containers_from_masks
 from pipeline.types import Container, Detections, Pixels
@@ -35,15 +37,20 @@ class OpenVinoDetector:
             )
         self.min_score, self._floor = thresholds(card, config)
         self._compiled = _compile(card, config)
+        _check_density(self._compiled, card)
         self._queue = ov.AsyncInferQueue(self._compiled)
         self._queue.set_callback(_store_output)
 
     def __call__(self, tiles: Sequence[Pixels]) -> list[Detections]:
-        outputs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(tiles)
-        for index, tile in enumerate(tiles):
-            self._queue.start_async({0: _padded(tile, self.card)[None]}, (outputs, index))
+        outputs: list[list[NDArray[np.float32]]] = [[] for _ in tiles]
+        for tile, output in zip(tiles, outputs, strict=True):
+            self._queue.start_async({0: _padded(tile, self.card)[None]}, output)
         self._queue.wait_all()
-        return [read_boxes(raw, len(self.card.classes), self._floor) for raw in outputs]
+        return [self._read(*output) for output in outputs]
+
+    def _read(self, raw: NDArray[np.float32], *more: NDArray[np.float32]) -> Detections:
+        found = read_boxes(raw, len(self.card.classes), self._floor)
+        return replace(found, density=more[0][0]) if more else found
 
 
 class OpenVinoSegmenter:
@@ -70,9 +77,8 @@ class OpenVinoSegmenter:
         return containers_from_masks(found, logits, fit, self.card)
 
 
-def _store_output(request: Any, place: tuple[list[NDArray[np.float32]], int]) -> None:
-    outputs, index = place
-    outputs[index] = request.get_output_tensor(0).data[0].copy()
+def _store_output(request: Any, outputs: list[NDArray[np.float32]]) -> None:
+    outputs += [tensor.data[0].copy() for tensor in request.output_tensors]
 
 
 def _padded(pixels: Pixels, card: ModelCard) -> Pixels:
@@ -136,6 +142,17 @@ def _check_output(compiled: Any, card: ModelCard) -> None:
         raise ModelError(
             f"{card.weights} gives an output of shape {shape} where [1,{expected},n] is expected for "
             f"{len(card.classes)} class(es); export it without NMS, or write a card that lists its classes"
+        )
+
+
+def _check_density(compiled: Any, card: ModelCard) -> None:
+    """A detector may have a second output, plants per cell; nothing else may pass for it."""
+    cells = [1, 1, card.height // CELL, card.width // CELL]
+    shapes = [output.partial_shape for output in compiled.outputs[1:]]
+    if shapes and not (len(shapes) == 1 and shapes[0].is_static and list(shapes[0]) == cells):
+        raise ModelError(
+            f"{card.weights} has outputs of shapes {shapes} beside its boxes, where at most one of {cells} "
+            "(plants per cell) is understood; export it without them"
         )
 
 

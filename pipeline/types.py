@@ -117,12 +117,18 @@ class PhotoInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """Boxes found in one photo, as parallel arrays."""
+    """Boxes found in one photo or tile, as parallel arrays.
+
+    `density` is what a network with such an output says of the tile: (rows, columns) plants per cell,
+    hidden ones included (pipeline/density.py). It belongs to the tile, not to boxes: whatever picks boxes
+    drops it.
+    """
 
     boxes: Boxes
     scores: NDArray[np.float32]  # 0–1
     classes: NDArray[np.int16]  # index into the model card's classes
     cut: NDArray[np.bool_]  # True where an inner tile edge crosses the box
+    density: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -266,6 +272,7 @@ class PhotoResult:
     stages: dict[str, float] = field(default_factory=dict)  # seconds per stage
     overlay: Path | None = None
     findings: tuple[Finding, ...] = ()
+    counted: bool = True  # False where the gate saw at once that counting is useless: the figures mean nothing
     measures: Measures | None = None
     unlikeness: float = 1.0  # how many times wider than for a photo like the trained ones the intervals are
     phash: int | None = None  # pipeline/phash.py
@@ -289,16 +296,11 @@ class PhotoResult:
 
 @dataclass(frozen=True, slots=True)
 class PhotoFailure:
-    """A photo that was not counted, and the sentence that says why."""
+    """A photo that could not be counted, and the sentence that says why."""
 
     photo: Photo
     reason: str
     crashed: bool = False  # it took the worker process down with it
-    findings: tuple[Finding, ...] = ()  # why the gate refused it before counting; empty for what broke
-
-    @property
-    def refused(self) -> bool:
-        return bool(self.findings)
 
 
 PhotoOutcome = PhotoResult | PhotoFailure

@@ -15,15 +15,26 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-from pipeline.config import ModelChoice, PipelineConfig
+from pipeline.config import GateConfig, ModelChoice, PipelineConfig, Reaction
 
+# Drawn scenes are no photographs: what the gate holds against their pixels is beside the point.
+DRAWN = GateConfig(
+    **dict.fromkeys(
+        ("unreadable", "dark", "bright", "haze", "motion", "blur", "small", "angle", "turned"), Reaction.OFF
+    )
+)
 CELL = 16
 PLANT = 10  # side of the detector's boxes: clear of the cell's edges, and so of the tile's
 SIDE = 64  # of the detector's input
 
 
-def save_detector(folder: Path, *, side: int = SIDE, classes: tuple[str, ...] = ("plant",)) -> Path:
-    """Write the detector and its card; returns the path of the card. All but the first class score 0."""
+def save_detector(
+    folder: Path, *, side: int = SIDE, classes: tuple[str, ...] = ("plant",), density: int = 0
+) -> Path:
+    """Write the detector and its card; returns the path of the card. All but the first class score 0.
+
+    With `density` it has a second output: the brightness of each cell of so many pixels.
+    """
     image = op.parameter([1, 3, side, side], np.float32, name="images")
     scores = op.reshape(_brightness(image, CELL), np.array([1, 1, -1]), special_zero=False)
     middles = np.arange(CELL / 2, side, CELL, dtype=np.float32)
@@ -31,9 +42,8 @@ def save_detector(folder: Path, *, side: int = SIDE, classes: tuple[str, ...] = 
     boxes = np.stack([x, y, np.full_like(x, PLANT), np.full_like(x, PLANT)])[None]
     others = np.zeros((1, len(classes) - 1, len(x)), np.float32)
     output = op.concat([boxes, scores, others] if len(classes) > 1 else [boxes, scores], axis=1)
-    return save(
-        folder, ov.Model([output], [image]), {"name": "cells", "classes": list(classes), "side": side}
-    )
+    outputs = [output, _brightness(image, density)] if density else [output]
+    return save(folder, ov.Model(outputs, [image]), {"name": "cells", "classes": list(classes), "side": side})
 
 
 def save_segmenter(folder: Path, *, side: int = SIDE, classes: tuple[str, ...] = ("segment",)) -> Path:
@@ -78,6 +88,7 @@ def tiny_config(folder: Path, **changes: Any) -> PipelineConfig:
     """The pipeline with both tiny networks, written below `folder`."""
     choices = {"detector": save_detector(folder / "models"), "segmenter": save_segmenter(folder / "models")}
     values: dict[str, Any] = {"tile": SIDE, "overlap": 0.25, "view_side": 0, "workers": 0, "threads": 1}
+    values["gate"] = DRAWN
     return PipelineConfig(**{name: ModelChoice(path) for name, path in choices.items()} | values | changes)
 
 

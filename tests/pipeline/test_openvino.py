@@ -236,3 +236,20 @@ def test_the_shipped_detector_sees_drawn_plants(tmp_path: Path) -> None:
     assert len(found) > 0.5 * len(bed.boxes)
     soil = cv2.GaussianBlur(np.random.default_rng(0).integers(60, 110, (512, 512, 3), np.uint8), (5, 5), 0)
     assert len(detector([soil])[0]) < 5
+
+
+def test_a_network_may_say_how_many_plants_stand_in_each_cell(tmp_path: Path) -> None:
+    detector = load_detector(
+        with_detector(tiny_config(tmp_path), save_detector(tmp_path / "dense", density=8))
+    )
+    tile = np.zeros((SIDE, SIDE, 3), np.uint8)
+    tile[8:16, 24:32] = 255
+    (found,) = detector([tile])
+    assert found.density is not None
+    assert found.density.shape == (8, 8)
+    assert np.argwhere(found.density > 0.5).tolist() == [[1, 3]]
+
+
+def test_an_output_of_another_shape_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="plants per cell"):
+        load_detector(with_detector(tiny_config(tmp_path), save_detector(tmp_path / "dense", density=4)))
