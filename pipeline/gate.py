@@ -1,4 +1,4 @@
-"""The photo gate: what makes a photo's count doubtful or worthless, and what to do about it. Pure.
+"""The photo gate: what makes a photo's count doubtful or worthless, and what to do about it.
 
 The limits were chosen by tools/gate_study.py: photos with known counts were made worse step by step, and
 each limit lies where the error of the count has about doubled, those of `unreadable` where two fifths of the
@@ -8,11 +8,17 @@ plants are lost. No training photo in its original state reaches any of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.config import GateConfig, Reaction
-from pipeline.quality import Quality
+from pipeline.evidence import Evidence
+from pipeline.quality import COARSE, Frame, Quality, measure
 from pipeline.sight import Sight
-from pipeline.types import Check, Finding, PhotoStatus, Severity
+from pipeline.types import Check, Finding, Measures, PhotoResult, PhotoStatus, Role, Severity
+from pipeline.unlike import Reference, unlikeness
 
 # Sharpness below which plants run together, and below which hardly any is found.
 BLURRED, SMEARED = 0.42, 0.31
@@ -30,7 +36,7 @@ FEWEST_PIXELS = 11.0  # side of the median plant
 # See `Tilt`: with more than this the horizon lies a fifth of the photo below its upper edge.
 OBLIQUE = 3.2
 SURE = 3  # standard errors
-# Logarithms by which size must shrink towards the bottom of a photo that is upside down, and grow to one side.
+# Logarithms by which size shrinks towards the bottom of a photo that is upside down, or grows to one side.
 UPSIDE_DOWN, ON_ITS_SIDE = -0.35, 0.6
 FEW_PLANTS = 10  # on bare floor the detector imagines some
 LOOSE_SHARE = 0.1
@@ -41,8 +47,42 @@ _DOUBTFUL = frozenset({Check.FLOOR, Check.EMPTY, Check.LOOSE, Check.TURNED})
 _SEVERITIES = {Reaction.WARN: Severity.WARNING, Reaction.REFUSE: Severity.REFUSAL}
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All that is held against a photo, before the settings decide what becomes of it."""
+
+    findings: tuple[Finding, ...]
+    measures: Measures
+    unlikeness: float
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the scene casts doubt on its count, whatever the settings make of it."""
+        return any(found.check in _DOUBTFUL for found in self.findings)
+
+
+def judge(frame: Frame, evidence: Evidence, reference: Reference | None) -> Judgement:
+    """Once plants and containers are found: of the picture only the part that shows the bed matters."""
+    quality, sight = measure(frame, _bed(evidence)), Sight.of(evidence)
+    measured = measures(quality, sight)
+    unlike = unlikeness(measured, sight.containers, reference)
+    return Judgement((*judge_picture(quality), *judge_scene(sight, unlike)), measured, unlike)
+
+
+def _bed(evidence: Evidence) -> NDArray[np.bool_]:
+    """(h, w): where the photographed bed is, coarsely."""
+    is_main = [False, *(container.role is Role.MAIN for container in evidence.containers)]
+    bed: NDArray[np.bool_] = np.array(is_main)[evidence.regions.labels[::COARSE, ::COARSE]]
+    return bed
+
+
+def hopeless(frame: Frame) -> tuple[Finding, ...]:
+    """Before anything is looked for: what makes counting useless."""
+    return tuple(found for found in judge_picture(measure(frame)) if found.check is Check.UNREADABLE)
+
+
 def judge_picture(quality: Quality) -> Iterator[Finding]:
-    """What the pixels alone give away: those of the whole photo before counting, of the beds afterwards."""
+    """What the pixels alone give away."""
     reason = _unreadable(quality)
     if reason is not None:
         yield _found(Check.UNREADABLE, *reason)
@@ -90,7 +130,7 @@ def _unreadable(quality: Quality) -> tuple[str, float] | None:
     return None
 
 
-def judge_scene(sight: Sight, unlikeness: float) -> Iterator[Finding]:
+def judge_scene(sight: Sight, unlike: float) -> Iterator[Finding]:
     """What the plants and containers that were found give away."""
     nothing = list(_judge_bed(sight))
     yield from nothing
@@ -103,22 +143,24 @@ def judge_scene(sight: Sight, unlikeness: float) -> Iterator[Finding]:
         )
         yield _found(Check.SMALL, sentence, sight.size)
     yield from _judge_angle(sight)
-    if unlikeness >= STRANGE:
+    if unlike >= STRANGE:
         sentence = (
             "the photo is unlike those that the model learnt from, so its range is wide; look at its picture"
         )
-        yield _found(Check.STRANGE, sentence, unlikeness)
+        yield _found(Check.STRANGE, sentence, unlike)
 
 
 def _judge_bed(sight: Sight) -> Iterator[Finding]:
     if not sight.containers and sight.plants < FEW_PLANTS:
-        what = f"only {sight.plants}" if sight.plants else "no"
-        sentence = f"no container and {what} plants were found; check that the photo shows a bed"
+        sentence = "no container and no plant was found; check that the photo shows a bed"
+        if sight.plants:
+            found = "1 plant" if sight.plants == 1 else f"{sight.plants} plants"
+            sentence = f"no container was found, and only {found}; check that the photo shows a bed"
         yield _found(Check.FLOOR, sentence, sight.plants)
     elif not sight.plants:
         sentence = "containers were found but no plant in them; check the photo, or that they are empty"
         yield _found(Check.EMPTY, sentence, sight.containers)
-    elif sight.loose == sight.plants:
+    elif not sight.containers:
         sentence = "no container was found around the plants; check that the photo shows the whole bed"
         yield _found(Check.LOOSE, sentence, 1.0)
     elif sight.loose > LOOSE_SHARE * sight.plants:
@@ -159,28 +201,44 @@ def _found(check: Check, sentence: str, value: float) -> Finding:
     return Finding(check, Severity.WARNING, sentence, float(value))
 
 
-def casts_doubt(findings: Iterable[Finding]) -> bool:
-    """Whether the interval must be widened for what was found, whatever the settings make of it."""
-    return any(found.check in _DOUBTFUL for found in findings)
-
-
 def react(findings: Iterable[Finding], config: GateConfig) -> tuple[Finding, ...]:
     """The findings with the severity that the settings give them; those switched off are left out."""
     return tuple(
-        Finding(found.check, _SEVERITIES[reaction], found.sentence, found.value)
+        found if found.severity is Severity.NOTE else replace(found, severity=_SEVERITIES[reaction])
         for found in findings
         if (reaction := config.reaction(found.check)) is not Reaction.OFF
     )
 
 
-def status_of(findings: Iterable[Finding]) -> PhotoStatus:
-    """The worst of them decides."""
-    severities = {found.severity for found in findings}
-    if Severity.REFUSAL in severities:
-        return PhotoStatus.REFUSED
-    return PhotoStatus.WARNING if Severity.WARNING in severities else PhotoStatus.COMPLETED
+def refuses(findings: Iterable[Finding]) -> bool:
+    return any(found.severity is Severity.REFUSAL for found in findings)
 
 
-def sentences(findings: Iterable[Finding]) -> tuple[str, ...]:
-    """What a person is told."""
-    return tuple(found.sentence for found in findings if found.severity is not Severity.NOTE)
+def with_findings(result: PhotoResult, findings: tuple[Finding, ...]) -> PhotoResult:
+    """The result with these findings as well: their sentences are told, and the worst of them decides."""
+    told = tuple(found.sentence for found in findings if found.severity is not Severity.NOTE)
+    status = PhotoStatus.WARNING if told and result.status is PhotoStatus.COMPLETED else result.status
+    return replace(
+        result,
+        status=PhotoStatus.REFUSED if refuses(findings) else status,
+        warnings=(*result.warnings, *told),
+        findings=(*result.findings, *findings),
+    )
+
+
+def measures(quality: Quality, sight: Sight) -> Measures:
+    """The figures by which `pipeline.unlike` compares photos."""
+    return Measures(
+        sharpness=quality.sharpness,
+        motion=quality.motion,
+        light=quality.light,
+        contrast=quality.contrast,
+        burnt=quality.burnt,
+        grain=quality.grain,
+        green=quality.green,
+        blue=quality.blue,
+        colour=quality.colour,
+        apparent=sight.apparent,
+        score=sight.score,
+        doubtful=sight.doubtful,
+    )

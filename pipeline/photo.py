@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import draw
+from pipeline import draw, gate, quality
 from pipeline.config import PipelineConfig
 from pipeline.decode import decode
 from pipeline.detect import Detector, Segmenter, load_detector, load_segmenter
@@ -21,10 +21,21 @@ from pipeline.evidence import Evidence, gather
 from pipeline.exif import read_info
 from pipeline.interval import bounds
 from pipeline.look import View, look
+from pipeline.phash import perceptual_hash
+from pipeline.quality import Frame
 from pipeline.regions import LOOSE, RegionMap, assign, map_regions
 from pipeline.roles import Plants, give_roles
-from pipeline.tally import count_containers, find_doubts, main_total, with_bounds
-from pipeline.types import Container, Photo, PhotoResult, PhotoStatus, Pixels
+from pipeline.tally import count_containers, main_total, with_bounds
+from pipeline.types import (
+    Container,
+    Detections,
+    Photo,
+    PhotoInfo,
+    PhotoResult,
+    PhotoStatus,
+    Pixels,
+    Total,
+)
 
 HALF_A_PLANT = 0.5
 
@@ -52,6 +63,12 @@ class Counter:
         with clock.stage("decode"):
             info = read_info(photo.path)
             pixels = decode(photo.path, max_pixels=int(config.max_megapixels * 1e6), min_side=config.min_side)
+        info = replace(info, width=pixels.shape[1], height=pixels.shape[0])
+        with clock.stage("gate"):
+            frame = quality.frame(pixels)
+            findings = gate.react(gate.hopeless(frame), config.gate)
+        if gate.refuses(findings):
+            return gate.with_findings(self._uncounted(photo, info, frame, clock), findings)
         with clock.stage("containers"):
             containers = self.segmenter(pixels)
             regions = map_regions(containers, pixels.shape[1], pixels.shape[0])
@@ -62,27 +79,52 @@ class Counter:
             evidence = self._judge(pixels, view, (containers, regions), owner)
             estimator = make_estimator(config, self.detector.card.calibration)
             counts, owner = count_containers(evidence, estimator)
-            warnings = tuple(find_doubts(counts))
-            counts = with_bounds(counts, self._spread, doubtful=bool(warnings))
+            judged = gate.judge(frame, evidence, self.detector.card.reference)
+            spread = self._spread * judged.unlikeness
+            counts = with_bounds(counts, spread, doubtful=judged.doubtful)
         seen, hidden = sum(c.seen for c in counts), sum(c.hidden for c in counts)
-        low, high = bounds(seen, hidden, self._spread, doubtful=bool(warnings))
+        low, high = bounds(seen, hidden, spread, doubtful=judged.doubtful)
         result = PhotoResult(
             photo=photo,
-            info=replace(info, width=pixels.shape[1], height=pixels.shape[0]),
-            status=PhotoStatus.WARNING if warnings else PhotoStatus.COMPLETED,
-            warnings=warnings,
+            info=info,
+            status=PhotoStatus.COMPLETED,
+            warnings=(),
             counts=counts,
             detections=view.found.take(evidence.sure),
             owner=owner[evidence.sure],
             low=low,
             high=high,
-            main=main_total(counts, self._spread, doubtful=bool(warnings)),
+            main=main_total(counts, spread, doubtful=judged.doubtful),
             model=self.model,
             seconds=clock.total,
+            measures=judged.measures,
+            unlikeness=judged.unlikeness,
+            phash=perceptual_hash(frame.small),
         )
+        result = gate.with_findings(result, gate.react(judged.findings, config.gate))
         with clock.stage("overlay"):
             result = _with_overlay(result, pixels, config.overlay_dir)
         return replace(result, seconds=clock.total, stages=dict(clock.stages))
+
+    def _uncounted(self, photo: Photo, info: PhotoInfo, frame: Frame, clock: _Clock) -> PhotoResult:
+        """A photo in which there is nothing to count, without asking the networks."""
+        return PhotoResult(
+            photo=photo,
+            info=info,
+            status=PhotoStatus.REFUSED,
+            warnings=(),
+            counts=(),
+            detections=Detections.empty(),
+            owner=np.empty(0, np.intp),
+            low=0,
+            high=0,
+            main=Total(),
+            model=self.model,
+            seconds=clock.total,
+            stages=dict(clock.stages),
+            counted=False,
+            phash=perceptual_hash(frame.small),
+        )
 
     @property
     def _spread(self) -> float:

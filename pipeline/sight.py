@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import centres, sizes
+from pipeline.evidence import Evidence
 from pipeline.regions import LOOSE
-from pipeline.types import Boxes, Detections
+from pipeline.types import Boxes, ContainerKind
 
 # Fewer plants than these, in one container and in all, say nothing of a slope.
 ENOUGH_IN_ONE, ENOUGH = 8, 30
@@ -52,27 +53,19 @@ class Sight:
     tilt: Tilt | None
 
     @staticmethod
-    def of(
-        found: Detections,
-        sure: NDArray[np.bool_],
-        owner: NDArray[np.intp],
-        containers: int,
-        view: tuple[int, int, float],
-    ) -> Sight:
-        """`sure` and `owner` (n,) are those of `pipeline.tally.Scene`; `view` is the photo's width and
-        height and the pixels that the network saw per photo pixel."""
-        width, height, zoom = view
-        boxes = found.boxes[sure]
+    def of(evidence: Evidence) -> Sight:
+        found, sure = evidence.found, evidence.sure
+        boxes, owner = found.boxes[sure], evidence.owner[sure]
         size = float(np.median(sizes(boxes))) if len(boxes) else 0.0
         return Sight(
             plants=len(boxes),
-            loose=int((owner[sure] == LOOSE).sum()),
-            containers=containers,
+            loose=int((owner == LOOSE).sum()),
+            containers=sum(container.kind is not ContainerKind.LOOSE for container in evidence.containers),
             size=size,
-            apparent=size * zoom,
+            apparent=size * evidence.zoom,
             score=float(found.scores[sure].mean()) if len(boxes) else 0.0,
             doubtful=1 - len(boxes) / len(found) if len(found) else 0.0,
-            tilt=fit_tilt(boxes, owner[sure], (width, height)),
+            tilt=fit_tilt(boxes, owner, (evidence.width, evidence.height)),
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +12,6 @@ from pipeline.evidence import Evidence
 from pipeline.interval import bounds
 from pipeline.regions import LOOSE
 from pipeline.types import Container, ContainerCount, ContainerKind, Estimate, Total
-
-# More plants than this outside every container, as a share of all, and the photo is looked at.
-LOOSE_SHARE = 0.1
 
 
 def count_containers(
@@ -72,17 +68,3 @@ def main_total(counts: tuple[ContainerCount, ...], spread: float, *, doubtful: b
     hidden = sum(count.hidden for count in counts if count.is_main)
     low, high = bounds(seen, hidden, spread, doubtful=doubtful)
     return Total(seen, hidden, low, high)
-
-
-def find_doubts(counts: tuple[ContainerCount, ...]) -> Iterator[str]:
-    """One sentence for each reason to look at the photo before trusting its count."""
-    seen = sum(count.seen for count in counts)
-    loose = sum(count.seen for count in counts if count.container.kind is ContainerKind.LOOSE)
-    if not counts:
-        yield "no container and no plant was found; check that the photo shows a bed"
-    elif seen == 0:
-        yield "containers were found but no plant in them; check the photo, or that they are empty"
-    elif loose == seen:
-        yield "no container was found around the plants; check that the photo shows the whole bed"
-    elif loose > LOOSE_SHARE * seen:
-        yield f"{loose} of {seen} plants stand outside every container; look at its picture"

@@ -11,8 +11,6 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.quality import Quality
-from pipeline.sight import Sight
 from pipeline.types import Measures
 
 MOST = 4.0  # times wider, however unlike the photo is: by then its count is a guess, and the gate says so
@@ -54,24 +52,6 @@ class Reference:
             ):
                 raise ValueError(f"the range of {name} is {found}, which is none")
         return Reference(int(content["photos"]), ranges)
-
-
-def measures(quality: Quality, sight: Sight) -> Measures:
-    """The figures by which photos are compared."""
-    return Measures(
-        sharpness=quality.sharpness,
-        motion=quality.motion,
-        light=quality.light,
-        contrast=quality.contrast,
-        burnt=quality.burnt,
-        grain=quality.grain,
-        green=quality.green,
-        blue=quality.blue,
-        colour=quality.colour,
-        apparent=sight.apparent,
-        score=sight.score,
-        doubtful=sight.doubtful,
-    )
 
 
 def scaled(measured: Measures) -> dict[str, float]:

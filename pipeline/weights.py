@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.calibration import Calibration
 from pipeline.config import PipelineConfig
 from pipeline.errors import ModelError
+from pipeline.unlike import Reference
 
 TASKS = ("detect", "segment")
 LARGEST_INPUT = 8192  # pixels a side; beyond it memory runs out, and a slip of the pen is likelier
@@ -23,7 +24,7 @@ REMEDY = "install Demeter again"
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """`digest` names weights and calibration: the same digest gives the same counts."""
+    """`digest` names weights, calibration and training photos: the same digest gives the same counts."""
 
     name: str
     version: str
@@ -36,6 +37,7 @@ class ModelCard:
     padding: int  # grey level around a photo that does not fill the input
     min_score: float
     calibration: Calibration | None = None
+    reference: Reference | None = None  # the training photos, from a file beside the card
 
     @property
     def label(self) -> str:
@@ -85,19 +87,34 @@ def _parse(content: Any, card_path: Path) -> ModelCard:
     if not isinstance(classes, list) or not classes:
         raise TypeError(f"classes is {classes!r}, which is no list of names")
     files = _object(content["files"], "files")
+    photos = _photos_beside(card_path)
     return ModelCard(
         name=str(content["name"]),
         version=str(content["version"]),
         task=task,
         weights=_verified_weights(card_path, files),
-        digest=_digest_of_files(files, content.get("calibration")),
+        digest=_digest_of_files(files, content.get("calibration"), photos),
         classes=tuple(str(name) for name in classes),
         width=int(_within(size["width"], 1, LARGEST_INPUT, "input width")),
         height=int(_within(size["height"], 1, LARGEST_INPUT, "input height")),
         padding=int(_within(size.get("letterbox", 114), 0, 255, "letterbox")),
         min_score=_within(content["min_score"], 0, 1, "min_score"),
         calibration=Calibration.parse(content["calibration"]) if content.get("calibration") else None,
+        reference=Reference.parse(photos) if photos else None,
     )
+
+
+def photos_path(card_path: Path) -> Path:
+    """The file that tells what the photos were like on which a model was trained; it may be missing."""
+    return card_path.with_suffix(".photos.json")
+
+
+def _photos_beside(card_path: Path) -> Any:
+    path = photos_path(card_path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse) if path.exists() else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); {REMEDY}") from error
 
 
 def _refuse(constant: str) -> float:
@@ -143,11 +160,13 @@ def _card_of_bare_weights(path: Path) -> ModelCard:
     return ModelCard(path.stem, digest[:12], "detect", path, digest, ("plant",), 512, 512, 114, 0.25)
 
 
-def _digest_of_files(files: dict[str, Any], calibration: Any = None) -> str:
+def _digest_of_files(files: dict[str, Any], calibration: Any = None, photos: Any = None) -> str:
     """Names everything in a card that changes counts."""
     lines = "".join(f"{name}:{files[name]}\n" for name in sorted(files))
     if calibration is not None:
         lines += json.dumps(calibration, sort_keys=True)
+    if photos is not None:
+        lines += json.dumps(photos, sort_keys=True)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 

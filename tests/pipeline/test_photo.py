@@ -59,7 +59,7 @@ def test_the_answer_says_how_large_the_photo_is_and_where_the_time_went(
 ) -> None:
     result = count(config, save(tmp_path, pots(12, 10, 5)))
     assert (result.info.width, result.info.height, result.info.format) == (14 * CELL, 12 * CELL, "PNG")
-    assert list(result.stages) == ["decode", "containers", "detect", "estimate", "overlay"]
+    assert list(result.stages) == ["decode", "gate", "containers", "detect", "estimate", "overlay"]
     assert 0 < sum(result.stages.values()) <= result.seconds
     assert result.overlay is None
 
@@ -73,12 +73,12 @@ def test_a_result_survives_the_way_between_processes(tmp_path: Path, config: Pip
     assert np.array_equal(copy.detections.boxes, result.detections.boxes)
 
 
-def test_a_bed_without_plants_is_an_empty_container_and_looked_at(
+def test_a_bed_without_plants_is_an_empty_container_and_not_booked(
     tmp_path: Path, config: PipelineConfig
 ) -> None:
     result = count(config, save(tmp_path, pots(12, 10, 0)))
     assert (result.total, result.empty_containers) == (0, 1)
-    assert result.status is PhotoStatus.WARNING
+    assert result.status is PhotoStatus.REFUSED
     assert result.warnings == (
         "containers were found but no plant in them; check the photo, or that they are empty",
     )
@@ -87,7 +87,7 @@ def test_a_bed_without_plants_is_an_empty_container_and_looked_at(
 def test_a_photo_of_nothing_is_no_count_of_zero(tmp_path: Path, config: PipelineConfig) -> None:
     result = count(config, save(tmp_path, np.zeros((300, 400, 3), np.uint8)))
     assert (result.total, result.counts) == (0, ())
-    assert result.status is PhotoStatus.WARNING
+    assert result.status is PhotoStatus.REFUSED
     assert result.warnings == ("no container and no plant was found; check that the photo shows a bed",)
 
 
