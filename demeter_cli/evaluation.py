@@ -45,6 +45,7 @@ GROUP_COLUMNS = {
     "recall": "recall",
     "ap50": "AP50",
 }
+FIGURES = ("mae", "mape", "bias", "r2", "coverage", "width", *SHARES, "seconds", "mean")
 # What a narrow terminal does without, first to last.
 DROPPABLE = ("r2", "ap", "seconds", "precision", "recall", "width", "coverage", "ap50")
 BED_DROPPABLE = ("mae", "width", "coverage")
@@ -130,6 +131,7 @@ def print_tables(summaries: Sequence[Summary]) -> None:
         columns,
         title=f"{first.count.photos} photos, {first.count.truth} plants in the frames, hidden ones included",
         droppable=DROPPABLE,
+        figures=FIGURES,
     )
     _print_beds(summaries, several)
     name = f"{first.method} with {first.model}" if several else first.method
@@ -137,7 +139,7 @@ def print_tables(summaries: Sequence[Summary]) -> None:
         rows = [_shown(_group_row(group)) for group in first.groups if group.by == by]
         columns = GROUP_COLUMNS | {"group": str(by)}
         output.say("")
-        output.print_table(rows, columns, title=f"{name} by {by}", droppable=GROUP_DROPPABLE)
+        output.print_table(rows, columns, title=f"{name} by {by}", droppable=GROUP_DROPPABLE, figures=FIGURES)
     _print_scores(first, name)
     _print_others(first)
 
@@ -155,6 +157,7 @@ def _print_beds(summaries: Sequence[Summary], several: bool) -> None:
         columns,
         title=f"The photographed beds alone, {parts[0]['truth']} plants",
         droppable=BED_DROPPABLE,
+        figures=FIGURES,
     )
 
 
@@ -172,8 +175,8 @@ def _print_scores(summary: Summary, name: str) -> None:
     ]
     columns = {"score": "score", "boxes": "boxes", "mean": "mean score", "precision": "are plants"}
     output.say("")
-    output.print_table(rows, columns, title=f"{name}: scores")
-    output.say(f"On average a score is {summary.reliability.ece:.3f} away from the share of plants.")
+    output.print_table(rows, columns, title=f"{name}: scores", figures=FIGURES)
+    output.say(f"A score is {summary.reliability.ece:.3f} away from the share of plants, on average.")
 
 
 def _print_others(summary: Summary) -> None:

@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -85,8 +85,10 @@ def print_table(
     title: str = "",
     total: Row | None = None,
     droppable: Sequence[str] = (),
+    figures: Collection[str] = (),
 ) -> None:
-    """`columns` maps keys to headings. Numbers stand right; `total` is set off at the foot.
+    """`columns` maps keys to headings. Numbers stand right, and so do `figures`, which are numbers already
+    written out; `total` is set off at the foot.
 
     On a narrow terminal the `droppable` columns go first, one by one; then long texts wrap. Numbers never do.
     """
@@ -99,7 +101,7 @@ def print_table(
     table.collapse_padding = True
     table.pad_edge = False
     for key, heading in columns.items():
-        numeric = any(isinstance(row.get(key), int | float | Decimal) for row in rows)
+        numeric = key in figures or any(isinstance(row.get(key), int | float | Decimal) for row in rows)
         footer = _shown(key, total.get(key)) if total is not None else ""
         table.add_column(
             heading,

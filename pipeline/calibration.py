@@ -22,7 +22,8 @@ Vector = NDArray[np.float64]
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
     """`worth[i, j]` plants come with a box of score `scores[i]` and size `sizes[j]` pixels in a container,
-    `loose[i]` with one outside every container."""
+    `loose[i]` with one outside every container. A network with a density output is believed for the share
+    `map_share` of a count, after its sums were multiplied by `map_gain`."""
 
     version: str
     scores: Vector  # ascending; boxes below the first are worth nothing
@@ -30,6 +31,8 @@ class Calibration:
     worth: NDArray[np.float64]  # (scores, sizes)
     loose: Vector  # (scores,)
     spread: float  # how many times wider than `pipeline.interval` thinks the intervals must be
+    map_share: float = 0.0  # 0–1
+    map_gain: float = 1.0
 
     @property
     def floor(self) -> float:
@@ -62,7 +65,11 @@ class Calibration:
             raise ValueError("calibration: loose must hold a number >= 0 per score")
         if not 0 < spread < 100:
             raise ValueError(f"calibration: spread is {spread}, which is no number between 0 and 100")
-        return Calibration(str(content["version"]), scores, sizes, worth, loose, spread)
+        density = content.get("density", {})
+        share, gain = float(density.get("share", 0.0)), float(density.get("gain", 1.0))
+        if not 0 <= share <= 1 or not 0.2 < gain < 5:
+            raise ValueError(f"calibration: density is {density}, where share is 0–1 and gain 0.2–5")
+        return Calibration(str(content["version"]), scores, sizes, worth, loose, spread, share, gain)
 
 
 def _ascending(values: Vector) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 # Raise it with every change of the code that changes counts; photos are then counted anew.
 VERSION = 1
-ESTIMATORS = ("expected", "perspective")
+ESTIMATORS = ("density-map", "expected", "perspective")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.errors import ModelError
-from pipeline.regions import kind_of
+from pipeline.masks import kind_of
 from pipeline.types import Container, Detections, Pixels
 from pipeline.weights import ModelCard, load_card
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import centres, sizes
 from pipeline.look import View
-from pipeline.regions import LOOSE, RegionMap, map_regions
+from pipeline.regions import LOOSE, RegionMap, assign, map_regions
 from pipeline.types import Boxes, Container, ContainerKind, Detections, Pixels, Polygon
 from pipeline.vegetation import plant_likeness
 
@@ -68,6 +68,26 @@ class Evidence:
         inside: NDArray[np.bool_] = np.array([*real, False])[self.owner]  # LOOSE is -1, the last
         return inside
 
+    @cached_property
+    def cell_owner(self) -> NDArray[np.intp]:
+        """(rows, columns): the container that each cell of `density` lies in, as `owner` says for plants."""
+        if self.density is None:
+            return np.empty((0, 0), np.intp)
+        rows, columns = self.density.shape
+        y, x = ((np.arange(n, dtype=np.float32) + 0.5) * self.density_cell for n in (rows, columns))
+        middles = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        seen = sizes(self.found.boxes[self.sure])
+        half = (float(np.median(seen)) if len(seen) else self.density_cell) / 2
+        owner = assign(np.concatenate([middles - half, middles + half], axis=1), self.regions)
+        owner = owner.reshape(rows, columns)
+        for index, container in enumerate(self.containers):
+            if container.kind is ContainerKind.LOOSE:  # it has no area in `regions`
+                inside = np.zeros((rows, columns), np.uint8)
+                hull = np.round(container.polygon / self.density_cell - 0.5).astype(np.int32)
+                cv2.fillPoly(inside, [hull], 1)
+                owner[(owner == LOOSE) & (inside > 0)] = index
+        return owner
+
     def polygon(self, index: int) -> Polygon:
         """The outline of a container; of the whole photo for `LOOSE`."""
         if index != LOOSE:
@@ -93,7 +113,18 @@ def gather(
     regions = map_regions(containers, width, height)
     boxes = view.found.boxes[sure]
     likeness = _likeness(pixels, boxes * np.float32(regions.scale), regions.labels.shape)
-    return Evidence(width, height, tuple(containers), view.found, sure, owner, view.zoom, likeness)
+    return Evidence(
+        width,
+        height,
+        tuple(containers),
+        view.found,
+        sure,
+        owner,
+        view.zoom,
+        likeness,
+        view.density,
+        view.density_cell,
+    )
 
 
 def _likeness(pixels: Pixels, boxes: Boxes, shape: tuple[int, ...]) -> NDArray[np.uint8]:

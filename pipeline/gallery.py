@@ -6,7 +6,7 @@ The page needs nothing but the pictures beside it: no script, no style sheet, no
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
@@ -26,11 +26,11 @@ PAGE = "index.html"
 LONG_SIDE = 2400  # a plant of ten pixels is still told from its neighbour
 MOST_ENLARGED = 2.0
 # Okabe and Ito's colours stay apart for colour-blind people; red green blue. Shapes differ as well.
-MISSED, SPURIOUS, FOUND = (213, 94, 0), (86, 180, 233), (255, 255, 255)
+MISSED, SPURIOUS, FOUND = (240, 228, 66), (86, 180, 233), (255, 255, 255)
 BLACK = (0, 0, 0)
 EDGE = 2  # pixels of dark line around a bright one
 LEGEND = (
-    ("missed", MISSED, "a plant that should have been found: an orange box"),
+    ("missed", MISSED, "a plant that should have been found: a yellow box"),
     ("spurious", SPURIOUS, "a box on no plant, or the second one on the same: a blue box with a cross"),
     ("found", FOUND, "a plant that was found: a white dot"),
 )
@@ -43,10 +43,8 @@ p { margin: .25rem 0; max-width: 60rem; }
 ul { list-style: none; margin: 1rem 0; padding: 0; }
 li { margin: .25rem 0; }
 svg { width: 1.5rem; height: 1.5rem; vertical-align: middle; margin-right: .5rem; background: #555; }
-table { border-collapse: collapse; margin: .5rem 0; }
-th { text-align: left; font-weight: 600; padding-right: 1.5rem; }
-td { text-align: right; padding-right: 1.5rem; font-variant-numeric: tabular-nums; }
-figure { margin: .5rem 0; }
+figure { margin: .25rem 0; }
+figcaption { margin-bottom: .5rem; max-width: 60rem; }
 img { display: block; max-width: 100%; height: auto; }
 """
 
@@ -188,37 +186,26 @@ def _mark(name: str, colour: tuple[int, int, int]) -> str:
 
 
 def _entry(one: Scored, picture: str) -> str:
-    name, score = html.escape(printable(Path(one.photo.file.name))), one.score
-    rows = "\n".join(
-        f"<tr><th>{what}</th><td>{html.escape(value)}</td></tr>" for what, value in _figures(one)
-    )
-    words = f"{name}: {int(one.missed.sum())} plants missed, {score.false} boxes spurious"
+    name = html.escape(printable(Path(one.photo.file.name)))
+    words = f"{name}: {int(one.missed.sum())} plants missed, {one.score.false} boxes spurious"
     return f"""<section>
 <h2>{name}</h2>
-<table>
-{rows}
-</table>
-<figure><a href="{quote(picture)}"><img src="{quote(picture)}" loading="lazy" alt="{words}"></a></figure>
+<figure>
+<figcaption>{" ".join(_sentences(one))}</figcaption>
+<a href="{quote(picture)}"><img src="{quote(picture)}" loading="lazy" alt="{words}"></a>
+</figure>
 </section>
 """
 
 
-def _figures(one: Scored) -> list[tuple[str, str]]:
+def _sentences(one: Scored) -> Iterator[str]:
     answer, photo, score = one.answer, one.photo, one.score
-    rows = [
-        ("plants in the frame, hidden ones included", str(photo.total)),
-        ("counted", str(answer.total)),
-    ]
-    if answer.bounds is not None:
-        rows.append(("interval", f"{answer.bounds[0]}–{answer.bounds[1]}"))
-    if photo.total:
-        rows.append(("off by", f"{(answer.total - photo.total) / photo.total:+.1%}"))
+    bounds = "" if answer.bounds is None else f" ({answer.bounds[0]}–{answer.bounds[1]})"
+    off = f", {(answer.total - photo.total) / photo.total:+.1%}" if photo.total else ""
+    yield f"<strong>{answer.total} counted{bounds}, {photo.total} true{off}.</strong>"
     if photo.main is not None and answer.main is not None:
-        rows.append(("in the photographed bed", f"{answer.main.total} of {photo.main}"))
-    rows += [
-        ("missed", f"{int(one.missed.sum())} of {score.asked}"),
-        ("spurious", f"{score.false} of {score.hits + score.false}"),
-    ]
+        yield f"The photographed bed alone: {answer.main.total} counted, {photo.main} true."
+    yield f"{int(one.missed.sum())} of {score.asked} visible plants missed,"
+    yield f"{score.false} of {score.hits + score.false} boxes spurious."
     if one.precision.ap50 is not None:
-        rows.append(("AP50", f"{one.precision.ap50:.3f}"))
-    return rows
+        yield f"AP50 {one.precision.ap50:.1%}."

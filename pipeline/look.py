@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import drop_duplicates, sizes
 from pipeline.config import PipelineConfig
+from pipeline.density import CELL, Cells, stitch
 from pipeline.detect import Detector
 from pipeline.tiles import Tile, crosses_edge, plan_tiles
 from pipeline.types import Detections, Pixels
@@ -32,10 +33,16 @@ LARGEST_VIEW = 60e6  # pixels of an enlarged photo, to bound the memory
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """Boxes of one photo in photo pixels, merged, and the zoom (seen pixels per photo pixel)."""
+    """Boxes of one photo in photo pixels, merged, and the zoom (seen pixels per photo pixel).
+
+    `density` (rows, columns) are the plants per cell of `density_cell` photo pixels, from a network that
+    tells them.
+    """
 
     found: Detections
     zoom: float
+    density: Cells | None = None
+    density_cell: float = 0.0
 
     @property
     def apparent_sizes(self) -> NDArray[np.float32]:
@@ -69,9 +76,9 @@ def _closer(view: View, min_score: float) -> float:
 
 def _look_at(pixels: Pixels, zoom: float, detector: Detector, config: PipelineConfig) -> View:
     seen, zoom = zoomed(pixels, zoom)
-    raw = detect_tiled(seen, detector, config)
+    raw, density = detect_tiled(seen, detector, config)
     merged = drop_duplicates(raw, config.max_iou, config.max_cut_overlap, detector.min_score)
-    return View(replace(merged, boxes=merged.boxes / np.float32(zoom)), zoom)
+    return View(replace(merged, boxes=merged.boxes / np.float32(zoom)), zoom, density, CELL / zoom)
 
 
 def zoomed(pixels: Pixels, zoom: float) -> tuple[Pixels, float]:
@@ -85,16 +92,20 @@ def zoomed(pixels: Pixels, zoom: float) -> tuple[Pixels, float]:
     return seen, size[0] / width
 
 
-def detect_tiled(pixels: Pixels, detector: Detector, config: PipelineConfig) -> Detections:
-    """Every box of every tile, in pixels of the whole, not yet merged."""
+def detect_tiled(
+    pixels: Pixels, detector: Detector, config: PipelineConfig
+) -> tuple[Detections, Cells | None]:
+    """Every box of every tile, in pixels of the whole, not yet merged, and the tiles' densities as one."""
     height, width = pixels.shape[:2]
     tiles = plan_tiles(width, height, config.tile, config.overlap)
-    parts = []
+    parts, maps = [], []
     for start in range(0, len(tiles), BATCH):
         batch = tiles[start : start + BATCH]
         crops = [pixels[t.y : t.y + t.height, t.x : t.x + t.width] for t in batch]
-        parts += [_placed(part, t, width, height) for t, part in zip(batch, detector(crops), strict=True)]
-    return Detections.concat(parts)
+        found = detector(crops)
+        parts += [_placed(part, t, width, height) for t, part in zip(batch, found, strict=True)]
+        maps += [(t, part.density) for t, part in zip(batch, found, strict=True) if part.density is not None]
+    return Detections.concat(parts), stitch(maps, width, height) if maps else None
 
 
 def _placed(part: Detections, tile: Tile, width: int, height: int) -> Detections:

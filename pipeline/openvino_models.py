@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.config import PipelineConfig
 from pipeline.density import CELL
 from pipeline.errors import ModelError
-from pipeline.regions import containers_from_masks
+from pipeline.masks import best_finds, containers_from_masks
 from pipeline.types import Container, Detections, Pixels
 from pipeline.weights import ModelCard, thresholds
 from pipeline.yolo import Letterbox, mask_logits, read_boxes, read_mask_coefficients
@@ -73,8 +73,9 @@ class OpenVinoSegmenter:
         raw, prototypes = outputs[0][0], outputs[1][0]
         classes = len(self.card.classes)
         found = read_boxes(raw, classes, self._min_score)
-        logits = mask_logits(read_mask_coefficients(raw, classes, self._min_score), prototypes)
-        return containers_from_masks(found, logits, fit, self.card)
+        best = best_finds(found)
+        coefficients = read_mask_coefficients(raw, classes, self._min_score)[best]
+        return containers_from_masks(found.take(best), mask_logits(coefficients, prototypes), fit, self.card)
 
 
 def _store_output(request: Any, outputs: list[NDArray[np.float32]]) -> None:

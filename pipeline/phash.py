@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.types import Pixels
 
@@ -28,11 +29,10 @@ def perceptual_hash(pixels: Pixels) -> int | None:
     if np.ptp(tiny) < _FLAT:
         return None
     waves = np.asarray(cv2.dct(tiny))[tuple(zip(*_LOWEST, strict=True))]
-    bits = waves > np.median(waves)
-    packed: bytes = np.packbits(bits).tobytes()
-    return int.from_bytes(packed, "big", signed=True)
+    bits: NDArray[np.bool_] = waves > np.median(waves)
+    return int(np.packbits(bits).view(">i8")[0])
 
 
 def distance(one: int, other: int) -> int:
     """How many of the 64 bits differ."""
-    return ((one ^ other) & (2**BITS - 1)).bit_count()
+    return ((one ^ other) & ((1 << BITS) - 1)).bit_count()

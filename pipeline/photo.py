@@ -16,7 +16,7 @@ from pipeline.config import PipelineConfig
 from pipeline.decode import decode
 from pipeline.detect import Detector, Segmenter, load_detector, load_segmenter
 from pipeline.errors import StorageError
-from pipeline.estimators.registry import make_estimator
+from pipeline.estimators.registry import make_estimator, settled
 from pipeline.evidence import Evidence, gather
 from pipeline.exif import read_info
 from pipeline.interval import bounds
@@ -76,8 +76,10 @@ class Counter:
             view = look(pixels, self.detector, config)
             owner = assign(view.found.boxes, regions)
         with clock.stage("estimate"):
+            calibration = self.detector.card.calibration
             evidence = self._judge(pixels, view, (containers, regions), owner)
-            estimator = make_estimator(config, self.detector.card.calibration)
+            evidence = settled(evidence, config, calibration)
+            estimator = make_estimator(config, calibration)
             counts, owner = count_containers(evidence, estimator)
             judged = gate.judge(frame, evidence, self.detector.card.reference)
             spread = self._spread * judged.unlikeness

@@ -1,4 +1,4 @@
-"""Containers as areas of the photo: cleaning masks, and saying which plant stands in which.
+"""Containers as areas of the photo, and which plant stands in which. Pure.
 
 Areas are label images at a working scale of at most `WORKING_SIDE` pixels: exact enough for plants,
 and a photo of any size costs the same.
@@ -7,38 +7,19 @@ and a photo of any size costs the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import centres, drop_duplicates, sizes
-from pipeline.types import Boxes, Container, ContainerKind, Detections, Polygon
-from pipeline.weights import ModelCard
-from pipeline.yolo import Letterbox
+from pipeline.boxes import centres, sizes
+from pipeline.types import Boxes, Container, ContainerKind
 
 # The owner of a plant that stands in no container.
 LOOSE = -1
 WORKING_SIDE = 1600
 # A plant on the rim leans out: its centre may lie this many plant sizes outside its container.
 REACH = 0.75
-# A mask smaller than this share of the photo is noise, not a container.
-SMALLEST_SHARE = 0.002
-
-# Models of other nurseries name the classes in their own way; an unknown name must not vanish.
-KIND_OF_NAME = {
-    "segment": ContainerKind.SEGMENT,
-    "segmento": ContainerKind.SEGMENT,
-    "claro": ContainerKind.SEGMENT,
-    "claro-cajon": ContainerKind.SEGMENT,
-    "box": ContainerKind.BOX,
-    "cajon": ContainerKind.BOX,
-    "plug_tray": ContainerKind.PLUG_TRAY,
-    "plug": ContainerKind.PLUG_TRAY,
-    "seedling_tray": ContainerKind.SEEDLING_TRAY,
-    "almacigo": ContainerKind.SEEDLING_TRAY,
-}
 # Boxes and trays may stand on a segment; what stands in them is theirs.
 PAINT_ORDER = (
     ContainerKind.SEGMENT,
@@ -61,67 +42,6 @@ class RegionMap:
     def mask(self, index: int) -> NDArray[np.uint8]:
         inside: NDArray[np.uint8] = (self.labels == index + 1).astype(np.uint8)
         return inside
-
-
-def containers_from_masks(
-    found: Detections, logits: NDArray[np.float32], fit: Letterbox, card: ModelCard
-) -> list[Container]:
-    """Containers in photo pixels from a segmenter's boxes (input pixels) and mask logits (n, h, w).
-
-    Overlapping finds are one container, whatever their kinds; the best-scored stands for it.
-    """
-    indexed = Detections(found.boxes, found.scores, np.zeros(len(found), np.int16), found.cut)
-    best = drop_duplicates(indexed, max_iou=0.5, max_cut_overlap=1.0)
-    order = [_index_of(found, box, score) for box, score in zip(best.boxes, best.scores, strict=True)]
-    containers = []
-    for i in order:
-        polygon = _outline(logits[i], found.boxes[i], fit, card)
-        if polygon is not None:
-            kind = kind_of(card.classes[int(found.classes[i])])
-            containers.append(Container(kind, polygon, float(found.scores[i])))
-    return containers
-
-
-def _index_of(found: Detections, box: NDArray[np.float32], score: np.float32) -> int:
-    return int(np.flatnonzero((found.boxes == box).all(axis=1) & (found.scores == score))[0])
-
-
-def kind_of(name: str) -> ContainerKind:
-    """Raises ValueError for a class name that means no container we know."""
-    try:
-        return KIND_OF_NAME[name.lower()]
-    except KeyError:
-        raise ValueError(
-            f"the segmenter's class {name!r} is none of {', '.join(sorted(KIND_OF_NAME))}"
-        ) from None
-
-
-def _outline(
-    logits: NDArray[np.float32], box: NDArray[np.float32], fit: Letterbox, card: ModelCard
-) -> Polygon | None:
-    """The largest outline of a mask, without holes, in photo pixels; None when it is only noise."""
-    inner_width, inner_height = fit.inner
-    shrink = logits.shape[1] / card.height
-    inner = logits[: max(1, round(inner_height * shrink)), : max(1, round(inner_width * shrink))]
-    scale = working_scale(fit.width, fit.height)
-    size = (max(1, round(fit.width * scale)), max(1, round(fit.height * scale)))
-    # The logits are enlarged, not the mask: the border stays smooth.
-    mask = (cv2.resize(inner, size, interpolation=cv2.INTER_LINEAR) > 0).astype(np.uint8)
-    x1, y1, x2, y2 = (np.asarray(box) / fit.scale * scale).round().astype(int)
-    framed = np.zeros_like(mask)
-    framed[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)] = mask[
-        max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)
-    ]
-    framed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))  # type: ignore[assignment]
-    outlines, _ = cv2.findContours(framed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if not outlines:
-        return None
-    largest: Any = max(outlines, key=cv2.contourArea)
-    if cv2.contourArea(largest) < SMALLEST_SHARE * mask.size:
-        return None
-    simple = cv2.approxPolyDP(largest, epsilon=1.5, closed=True)
-    polygon: Polygon = (simple.reshape(-1, 2).astype(np.float32) + np.float32(0.5)) / np.float32(scale)
-    return polygon
 
 
 def working_scale(width: int, height: int) -> float:

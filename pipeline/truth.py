@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from pipeline.errors import PhotoError, TruthError
 from pipeline.exif import read_info
 from pipeline.find import printable
-from pipeline.regions import KIND_OF_NAME, assign, map_regions
+from pipeline.masks import KIND_OF_NAME
+from pipeline.regions import assign, map_regions
 from pipeline.types import Boxes, Container, ContainerKind, Polygon
 
 VISIBLE = 0.25

@@ -272,7 +272,9 @@ class PhotoResult:
     stages: dict[str, float] = field(default_factory=dict)  # seconds per stage
     overlay: Path | None = None
     findings: tuple[Finding, ...] = ()
-    counted: bool = True  # False where the gate saw at once that counting is useless: the figures mean nothing
+    counted: bool = (
+        True  # False where the gate saw at once that counting is useless: the figures mean nothing
+    )
     measures: Measures | None = None
     unlikeness: float = 1.0  # how many times wider than for a photo like the trained ones the intervals are
     phash: int | None = None  # pipeline/phash.py

@@ -44,10 +44,10 @@ def estimate_unseen(
     `unseen` (n,) is what each box is worth beyond the plant that it counts as. No area is measured, so
     the rows' areas are zero.
     """
-    edges = np.linspace(float(polygon[:, 1].min()), float(polygon[:, 1].max()), BANDS + 1)
-    band = np.clip(np.searchsorted(edges, centres(found.boxes)[:, 1], side="right") - 1, 0, BANDS - 1)
+    edges = band_edges(polygon)
+    band = bands_of(centres(found.boxes)[:, 1], edges)
     per_band: NDArray[np.float64] = np.bincount(band, weights=unseen, minlength=BANDS).astype(np.float64)
-    plants = _shared_out(per_band)
+    plants = shared_out(per_band)
     return tuple(
         Estimate(
             method=METHOD,
@@ -64,7 +64,18 @@ def estimate_unseen(
     )
 
 
-def _shared_out(plants: NDArray[np.float64]) -> NDArray[np.float64]:
+def band_edges(polygon: Polygon) -> NDArray[np.float64]:
+    """(BANDS + 1,): the rows between the bands of a container, top to bottom, in photo pixels."""
+    return np.linspace(float(polygon[:, 1].min()), float(polygon[:, 1].max()), BANDS + 1)
+
+
+def bands_of(rows: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArray[np.intp]:
+    """(n,): the band of each row of the photo; what leans out of the container counts to its end."""
+    band: NDArray[np.intp] = np.clip(np.searchsorted(edges, rows, side="right") - 1, 0, BANDS - 1)
+    return band
+
+
+def shared_out(plants: NDArray[np.float64]) -> NDArray[np.float64]:
     """No band holds less than nothing, and together they hold the total, or nothing if that is negative."""
     total = max(0.0, float(plants.sum()))
     positive: NDArray[np.float64] = np.clip(plants, 0, None)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from pipeline.calibration import Calibration
 from pipeline.config import PipelineConfig
-from pipeline.estimators import expected, perspective
+from pipeline.estimators import density_map, expected, perspective
 from pipeline.evidence import Evidence
 from pipeline.types import Estimate
 
@@ -24,7 +24,17 @@ def _expected(_: PipelineConfig, calibration: Calibration | None) -> Estimator:
     return expected.estimator(calibration) if calibration else perspective.estimate_hidden
 
 
+def _density_map(config: PipelineConfig, calibration: Calibration | None) -> Estimator:
+    # Networks without a density output are judged by their boxes alone.
+    by_boxes = _expected(config, calibration)
+    if calibration is None:
+        return by_boxes
+    by_both = density_map.estimator(calibration)
+    return lambda evidence, index: (by_boxes if evidence.density is None else by_both)(evidence, index)
+
+
 ESTIMATORS: dict[str, Factory] = {
+    density_map.METHOD: _density_map,
     expected.METHOD: _expected,
     perspective.METHOD: lambda *_: perspective.estimate_hidden,
 }
@@ -33,3 +43,10 @@ ESTIMATORS: dict[str, Factory] = {
 def make_estimator(config: PipelineConfig, calibration: Calibration | None) -> Estimator:
     """The estimator of the settings."""
     return ESTIMATORS[config.estimator](config, calibration)
+
+
+def settled(evidence: Evidence, config: PipelineConfig, calibration: Calibration | None) -> Evidence:
+    """The evidence with those plants seen that the method of the settings believes in."""
+    if config.estimator == density_map.METHOD and calibration and evidence.density is not None:
+        return density_map.trimmed(evidence, calibration)
+    return evidence

@@ -164,7 +164,7 @@ def test_drawn_plants_are_counted_exactly_whatever_the_tiles(tile: int, jitter: 
     photo, plants = blobs(640, 480, pitch=40, radius=17, seed=jitter)
     overlap = (2 * 17 + 8) / tile  # the largest plant, and the margin of an edge on both sides
     config = config_with(tile, overlap)
-    detections = detect_tiled(photo, BlobDetector(), config)
+    detections, _ = detect_tiled(photo, BlobDetector(), config)
     order = np.arange(len(detections))
     random.shuffle(order)  # type: ignore[attr-defined]
     merged = merge(detections.take(order))
@@ -177,7 +177,7 @@ def test_a_tile_may_hold_more_than_300_plants() -> None:
     assert plants > 700
     config = config_with(512, 0.25)
     assert len(plan_tiles(500, 500, config.tile, config.overlap)) == 1
-    assert len(merge(detect_tiled(photo, BlobDetector(), config))) == plants
+    assert len(merge(detect_tiled(photo, BlobDetector(), config)[0])) == plants
 
 
 def config_with(tile: int, overlap: float) -> PipelineConfig:

@@ -45,7 +45,9 @@ def result_of(
         owner=np.zeros(len(detections), np.intp),
         low=0,
         high=1,
-        main=Total(sum(c.seen for c in counts if c.is_main), sum(c.hidden for c in counts if c.is_main), 0, 1),
+        main=Total(
+            sum(c.seen for c in counts if c.is_main), sum(c.hidden for c in counts if c.is_main), 0, 1
+        ),
         model="m",
         seconds=1.0,
     )

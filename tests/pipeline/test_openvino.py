@@ -232,7 +232,7 @@ def test_the_shipped_detector_sees_drawn_plants(tmp_path: Path) -> None:
     config = replace(tiny_config(tmp_path), detector=ModelChoice(card), tile=512)
     detector = load_detector(config)
     bed = draw_bed()
-    found = drop_duplicates(detect_tiled(bed.photo, detector, config), 0.5, 0.5)
+    found = drop_duplicates(detect_tiled(bed.photo, detector, config)[0], 0.5, 0.5)
     assert len(found) > 0.5 * len(bed.boxes)
     soil = cv2.GaussianBlur(np.random.default_rng(0).integers(60, 110, (512, 512, 3), np.uint8), (5, 5), 0)
     assert len(detector([soil])[0]) < 5

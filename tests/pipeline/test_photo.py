@@ -152,7 +152,7 @@ def test_boxes_stay_inside_their_tile_and_those_at_its_inner_edges_are_cut(confi
     photo = np.zeros((SIDE, 2 * SIDE, 3), np.uint8)
     cv2.rectangle(photo, (40, 20), (70, 50), (255, 255, 255), -1)  # ends in the first tile's right edge
     cv2.rectangle(photo, (0, 0), (10, 10), (255, 255, 255), -1)  # touches the photo's own edge only
-    found = detect_tiled(photo, BlobDetector(), replace(config, overlap=0.25))
+    found, _ = detect_tiled(photo, BlobDetector(), replace(config, overlap=0.25))
     rows = sorted(zip(found.boxes.tolist(), found.cut.tolist(), strict=True))
     assert rows == [
         ([0, 0, 11, 11], False),

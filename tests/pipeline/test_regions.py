@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,19 +9,14 @@ from hypothesis import strategies as st
 
 from pipeline.boxes import centres
 from pipeline.regions import (
-    KIND_OF_NAME,
     PAINT_ORDER,
     REACH,
     WORKING_SIDE,
     RegionMap,
     assign,
-    containers_from_masks,
-    kind_of,
     map_regions,
 )
-from pipeline.types import Boxes, Container, ContainerKind, Detections
-from pipeline.weights import ModelCard
-from pipeline.yolo import Letterbox
+from pipeline.types import Boxes, Container, ContainerKind
 
 SEGMENT, BOX, TRAY = ContainerKind.SEGMENT, ContainerKind.BOX, ContainerKind.PLUG_TRAY
 
@@ -130,73 +124,6 @@ def test_every_plant_has_one_owner_and_stands_in_it_or_within_reach(
 def _clearly_inside(bed: Container, x: float, y: float) -> bool:
     (x1, y1), (x2, y2) = bed.polygon.min(axis=0), bed.polygon.max(axis=0)
     return bool(x1 + 1 < x < x2 - 1 and y1 + 1 < y < y2 - 1)
-
-
-def test_the_names_of_four_nurseries_are_known_in_any_case() -> None:
-    assert kind_of("Cajon") is kind_of("box") is BOX
-    assert kind_of("claro-cajon") is kind_of("SEGMENTO") is SEGMENT
-    assert set(KIND_OF_NAME.values()) == set(ContainerKind) - {ContainerKind.LOOSE} == set(PAINT_ORDER)
-
-
-def test_an_unknown_class_is_never_passed_over() -> None:
-    with pytest.raises(ValueError, match=r"'bathtub' is none of .*almacigo"):
-        kind_of("bathtub")
-
-
-CARD = ModelCard("net", "1", "segment", Path("net.xml"), "0", ("segment", "box"), 160, 160, 114, 0.5)
-
-
-def masks(*rectangles: tuple[int, int, int, int]) -> np.ndarray:
-    """Logits (n, 40, 40), positive inside each rectangle of input pixels."""
-    logits = np.full((len(rectangles), 40, 40), -4, np.float32)
-    for logit, (x1, y1, x2, y2) in zip(logits, rectangles, strict=True):
-        logit[y1 // 4 : y2 // 4, x1 // 4 : x2 // 4] = 4
-    return logits
-
-
-def finds(*rows: tuple[int, int, int, int, float, int]) -> Detections:
-    table = np.array(rows, np.float32)
-    return Detections(table[:, :4], table[:, 4], table[:, 5].astype(np.int16), np.zeros(len(table), np.bool_))
-
-
-def test_a_mask_becomes_an_outline_in_photo_pixels() -> None:
-    fit = Letterbox.fit(1600, 1200, 160, 160)  # 160×120 of the input; 10 photo pixels each
-    found = finds((40, 20, 120, 80, 0.9, 1))
-    (box,) = containers_from_masks(found, masks((40, 20, 120, 80)), fit, CARD)
-    assert box.kind is BOX
-    assert box.score == pytest.approx(0.9)
-    assert [*box.polygon.min(axis=0), *box.polygon.max(axis=0)] == pytest.approx(
-        [400, 200, 1200, 800], abs=25
-    )
-
-
-def test_a_mask_ends_where_its_box_ends_and_where_the_photo_ends() -> None:
-    fit = Letterbox.fit(1600, 1200, 160, 160)
-    everything = masks((0, 0, 160, 160))
-    (cropped,) = containers_from_masks(finds((-20, -20, 80, 60, 0.9, 0)), everything, fit, CARD)
-    assert cropped.polygon.max(axis=0).tolist() == pytest.approx([800, 600], abs=15)
-    (whole,) = containers_from_masks(finds((0, 0, 160, 160, 0.9, 0)), everything, fit, CARD)
-    assert whole.polygon.min() >= 0
-    assert whole.polygon.max(axis=0).tolist() == pytest.approx([1600, 1200], abs=15)
-
-
-def test_two_finds_of_one_container_are_one_and_the_surer_stands_for_it() -> None:
-    fit = Letterbox.fit(160, 160, 160, 160)
-    area = (20, 20, 120, 120)
-    found = finds((*area, 0.6, 0), (22, 20, 122, 120, 0.8, 1), (*area, 0.6, 1))
-    (one,) = containers_from_masks(found, masks(area, area, area), fit, CARD)
-    assert (one.kind, one.score) == (BOX, pytest.approx(0.8))
-
-
-def test_a_box_on_a_segment_is_a_container_of_its_own_and_specks_are_none() -> None:
-    fit = Letterbox.fit(160, 160, 160, 160)
-    areas = ((0, 0, 160, 160), (20, 20, 80, 80), (100, 100, 104, 104), (120, 120, 150, 150))
-    found = finds(*((*area, 0.9 - i / 10, int(i > 0)) for i, area in enumerate(areas)))
-    logits = masks(*areas)
-    logits[3] = -4  # a box whose mask is empty
-    kinds = [container.kind for container in containers_from_masks(found, logits, fit, CARD)]
-    assert kinds == [SEGMENT, BOX]
-    assert containers_from_masks(Detections.empty(), logits[:0], fit, CARD) == []
 
 
 def test_the_map_of_two_neighbours_covers_both() -> None:

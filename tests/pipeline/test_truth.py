@@ -70,11 +70,11 @@ def broken(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         ("[]", "not a COCO file"),
         (broken(lambda c: c.pop("images")), "images"),
         (broken(lambda c: c["images"][0].pop("width")), "width"),
-        (broken(lambda c: c["images"][1].update(id=7)), "image id 7 for two photos"),
+        (broken(lambda c: c["images"][1].update(id=7)), "image id 7 twice"),
         (broken(lambda c: c["images"][0].update(file_name="gone.jpg")), "gone.jpg is missing"),
         (broken(lambda c: c["annotations"][4].update(bbox=[95, 1, 9, 9])), "outside the photo"),
         (broken(lambda c: c["annotations"][4].update(bbox=[1, 1, -9, 9])), "outside the photo"),
-        (broken(lambda c: c["annotations"][4].update(bbox="none")), "not a COCO file"),
+        (broken(lambda c: c["annotations"][4].update(bbox="none")), "not 4 numbers"),
         (broken(lambda c: c["categories"][0].update(name="tree")), "no category named"),
     ],
 )

@@ -29,7 +29,7 @@ class PlantFinder:
 
     def __call__(self, photo: Pixels) -> Detections:
         seen, zoom = zoomed(photo, first_zoom(photo.shape[1], photo.shape[0], self.config))
-        found = detect_tiled(seen, self._detector, self.config)
+        found, _ = detect_tiled(seen, self._detector, self.config)
         return replace(found, boxes=found.boxes / np.float32(zoom))
 
     def merge(self, found: Detections, min_score: float) -> Detections:
