@@ -10,6 +10,8 @@ import openvino as ov
 import torch
 from torch import nn
 
+from tools.train.network import PlantNetwork
+
 log = logging.getLogger(__name__)
 
 BATCH = 4  # of the check that the batch can be reshaped
@@ -20,12 +22,14 @@ def export_openvino(model: nn.Module, side: int, path: Path) -> Path:
 
     Input `images` is float32 (N, 3, side, side), RGB from 0 to 1, with N left open.
     `output0` is (N, 4 + classes [+ 32], anchors): xywh in input pixels, class scores after
-    the sigmoid, mask coefficients. A segmenter adds `output1`, prototypes (N, 32, side/4, side/4).
+    the sigmoid, mask coefficients. A segmenter adds `output1`, prototypes (N, 32, side/4, side/4); a plant
+    network plants per cell (N, 1, side/8, side/8).
     The graph holds no suppression. Anchors are computed in it, so other sides work too.
     """
     model = model.eval().float()
     head = model.model[-1]
-    head.export, head.dynamic, head.format = True, True, "openvino"
+    # A plant network takes the features from beside the boxes, which the head hides when it exports.
+    head.export, head.dynamic, head.format = not isinstance(model, PlantNetwork), True, "openvino"
     example = torch.rand(2, 3, side, side)
     with torch.no_grad():
         converted = ov.convert_model(model, example_input=example)

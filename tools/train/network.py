@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from pickle import UnpicklingError
 from types import SimpleNamespace
@@ -9,19 +10,57 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from ultralytics import YOLO
+from ultralytics.nn.modules import Conv, Detect
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel, yaml_model_load
 
+from tools.train.exported import load_exported
 from tools.train.truth import CONTAINER_CLASSES, PLANT_CLASSES, Pixels
 
+TYPICAL_DENSITY = 0.02  # plants per cell of 8 × 8 px
 # The gains of box, score and edge, and that masks come one per container.
 LOSS_SETTINGS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, overlap_mask=False)
 
 
-def plant_network() -> nn.Module:
-    model = DetectionModel("yolov5n.yaml", nc=len(PLANT_CLASSES), verbose=False)
-    model.names = dict(enumerate(PLANT_CLASSES))
-    return model
+class PlantNetwork(nn.Module):
+    """A YOLO detector that also says how many plants stand in each cell of its finest features, those
+    included that nobody can see (density-map regression, as in crowd counting).
+
+    In training it returns the head's raw outputs by name, with `density` (n, 1, h/8, w/8) among them;
+    otherwise the decoded boxes (n, 4 + classes, anchors) and the density.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.detector = DetectionModel("yolov5n.yaml", nc=len(PLANT_CLASSES), verbose=False)
+        channels = self.head.cv2[0][0].conv.in_channels
+        self.density = nn.Sequential(Conv(channels, 48, 3), Conv(48, 48, 3), nn.Conv2d(48, 1, 1))
+        nn.init.constant_(self.density[-1].bias, math.log(TYPICAL_DENSITY))
+
+    @property
+    def model(self) -> nn.Sequential:
+        """The layers, the head last."""
+        return self.detector.model
+
+    @property
+    def head(self) -> Detect:
+        return self.detector.model[-1]
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor] | tuple[Tensor, Tensor]:
+        outputs = self.detector(pixels)
+        raw = outputs if self.training else outputs[1]
+        plants = functional.softplus(self.density(raw["feats"][0]).float())
+        return {**raw, "density": plants} if self.training else (outputs[0], plants)
+
+    def fuse(self, verbose: bool = False) -> PlantNetwork:
+        """Fold the normalisations of the detector into its convolutions."""
+        self.detector.fuse(verbose=verbose)
+        return self
+
+
+def plant_network() -> PlantNetwork:
+    return PlantNetwork()
 
 
 def container_network() -> nn.Module:
@@ -34,15 +73,18 @@ def container_network() -> nn.Module:
     return model
 
 
-def load_start(model: nn.Module, path: Path) -> int:
+def load_start(model: nn.Module, path: Path, pixels: Tensor) -> int:
     """Copy every tensor of `path` that fits by name and shape; return how many did.
 
-    `path` holds a plain dictionary of tensors, or an ultralytics checkpoint.
+    `path` holds a plain dictionary of tensors, an ultralytics checkpoint, or an exported network (.xml),
+    whose normalisations are made anew from a batch of `pixels`.
     """
-    start = _tensors(path)
-    own = model.state_dict()
+    if path.suffix == ".xml":
+        return load_exported(model, path, pixels)
+    start, target = _tensors(path), model.detector if isinstance(model, PlantNetwork) else model
+    own = target.state_dict()
     fitting = {name: value for name, value in start.items() if name in own and own[name].shape == value.shape}
-    model.load_state_dict(fitting, strict=False)
+    target.load_state_dict(fitting, strict=False)
     return len(fitting)
 
 

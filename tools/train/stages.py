@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -128,7 +129,8 @@ def _train(
     review: Callable[[nn.Module, Progress], None],
 ) -> None:
     if start is not None and not checkpoint.exists():
-        log.info("%d tensors of %s", load_start(model, start), start)
+        pixels = task.batch(np.random.default_rng(0)).pixels
+        log.info("%d tensors of %s", load_start(model, start, pixels), start)
     Trainer(model, task, recipe, checkpoint).run(review)
 
 

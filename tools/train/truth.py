@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 Boxes = NDArray[np.float32]  # (n, 4): x1 y1 x2 y2 in pixels of the upright photo
 Pixels = NDArray[np.uint8]  # (height, width, 3): blue green red
 
-PLANT = 1  # category of coco.json
-PLANT_CLASSES = ("plant",)
+PLANT, EMPTY = 1, 2  # categories of coco.json
+# What a pot can hold, each pot one of them.
+PLANT_CLASSES = ("plant", "empty_container", "dead_plant")
 CONTAINER_CLASSES = ("segment", "box", "plug_tray")
 CONTAINER_CATEGORIES = (3, 4, 5)  # of coco.json, in the order of CONTAINER_CLASSES
 
@@ -29,16 +30,24 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class TruePlants:
-    """All plants of a photo that show at least one pixel. `visibility` is 0 where only the pot shows."""
+    """All plants and empty pots of a photo that show at least one pixel. `visibility` is 0 where only the
+    pot of a plant shows."""
 
-    boxes: Boxes  # of the foliage
-    visibility: NDArray[np.float32]  # (n,): visible share of the foliage, 0-1
+    boxes: Boxes  # of the foliage; of an empty pot, of the pot
+    visibility: NDArray[np.float32]  # (n,): visible share of the foliage or of the empty pot, 0-1
+    kinds: NDArray[np.intp]  # (n,): index into PLANT_CLASSES
+    middles: NDArray[np.float32]  # (m, 2): x y of every plant, dead or not, seen or not
+
+    @property
+    def are_plants(self) -> NDArray[np.bool_]:
+        return self.kinds != PLANT_CLASSES.index("empty_container")
 
     def visible(self, at_least: float) -> Boxes:
-        return self.boxes[self.visibility >= at_least]
+        """Plants, dead or not."""
+        return self.boxes[self.are_plants & (self.visibility >= at_least)]
 
     def hardly_visible(self, below: float) -> Boxes:
-        return self.boxes[self.visibility < below]
+        return self.boxes[self.are_plants & (self.visibility < below)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,20 +74,40 @@ def load_photos(folder: Path) -> list[LabelledPhoto]:
         LabelledPhoto(
             folder / "images" / image["file_name"],
             Split(image["split"]),
-            _plants(by_photo[image["id"]]),
+            _plants(by_photo[image["id"]], image.get("hidden_plants", [])),
             _containers(by_photo[image["id"]]),
         )
         for image in coco["images"]
     ]
 
 
-def _plants(annotations: list[dict]) -> TruePlants:
-    plants = [one for one in annotations if one["category_id"] == PLANT]
+def _plants(annotations: list[dict], hidden: list[dict]) -> TruePlants:
+    shown = [one for one in annotations if one["category_id"] in (PLANT, EMPTY)]
     # Without visible foliage the box of the pot says where a detection is not to be judged.
-    boxes = np.array([one["bbox_foliage"] or one["bbox"] for one in plants], np.float32).reshape(-1, 4)
+    boxes = np.array([_box(one) for one in shown], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    visibility = [one["visibility"] if one["bbox_foliage"] else 0.0 for one in plants]
-    return TruePlants(boxes, np.array(visibility, np.float32))
+    plants = [one for one in (*shown, *hidden) if one["category_id"] == PLANT and one.get("bbox_amodal")]
+    whole = np.array([one["bbox_amodal"] for one in plants], np.float32).reshape(-1, 4)
+    return TruePlants(
+        boxes,
+        np.array([_visibility(one) for one in shown], np.float32),
+        np.array([_kind(one) for one in shown], np.intp),
+        whole[:, :2] + whole[:, 2:] / 2,
+    )
+
+
+def _box(one: dict) -> list[float]:
+    return one["bbox"] if one["category_id"] == EMPTY else one["bbox_foliage"] or one["bbox"]
+
+
+def _visibility(one: dict) -> float:
+    return one["visibility"] if one["category_id"] == EMPTY or one["bbox_foliage"] else 0.0
+
+
+def _kind(one: dict) -> int:
+    if one["category_id"] == EMPTY:
+        return PLANT_CLASSES.index("empty_container")
+    return PLANT_CLASSES.index("dead_plant" if one["attributes"]["dead"] else "plant")
 
 
 def _containers(annotations: list[dict]) -> tuple[TrueContainer, ...]:
