@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
     max_iou: Share = 0.5
     max_cut_overlap: Share = 0.5
-    estimator: Literal["expected", "perspective"] = "expected"
+    estimator: Literal["density-map", "expected", "perspective", "bands", "density"] = "expected"
     max_megapixels: Annotated[float, Field(gt=0)] = 120.0
     min_side: Annotated[int, Field(ge=1)] = 64
 

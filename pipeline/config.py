@@ -10,7 +10,7 @@ from pathlib import Path
 
 # Raise it with every change of the code that changes counts; photos are then counted anew.
 VERSION = 1
-ESTIMATORS = ("density-map", "expected", "perspective")
+ESTIMATORS = ("density-map", "expected", "perspective", "bands", "density")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class PipelineConfig:
     overlap: float = 0.25
     max_iou: float = 0.5
     max_cut_overlap: float = 0.5
-    estimator: str = "expected"  # or "perspective"
+    estimator: str = "expected"  # one of ESTIMATORS
     max_megapixels: float = 120.0
     min_side: int = 64
     # What follows changes what becomes of a count, or how fast it is made, never the count.
@@ -83,6 +83,7 @@ class PipelineConfig:
     device: str = "CPU"
     cache_dir: Path | None = None
     overlay_dir: Path | None = field(default=None)
+    keep_evidence: bool = False  # whether results bring what they can be estimated from again
 
     def fingerprint(self) -> str:
         """Names everything that can change a count; photos counted under it need no second look."""
@@ -94,6 +95,7 @@ class PipelineConfig:
             "device",
             "cache_dir",
             "overlay_dir",
+            "keep_evidence",
             "detector",
             "segmenter",
         ):

@@ -61,9 +61,14 @@ class Judgement:
         return any(found.check in _DOUBTFUL for found in self.findings)
 
 
-def judge(frame: Frame, evidence: Evidence, reference: Reference | None) -> Judgement:
-    """Once plants and containers are found: of the picture only the part that shows the bed matters."""
-    quality, sight = measure(frame, _bed(evidence)), Sight.of(evidence)
+def quality_of_bed(frame: Frame, evidence: Evidence) -> Quality:
+    """Of the picture only the part that shows the bed matters."""
+    return measure(frame, _bed(evidence))
+
+
+def judge(quality: Quality, evidence: Evidence, reference: Reference | None) -> Judgement:
+    """Once plants and containers are found."""
+    sight = Sight.of(evidence)
     measured = measures(quality, sight)
     unlike = unlikeness(measured, sight.containers, reference)
     return Judgement((*judge_picture(quality), *judge_scene(sight, unlike)), measured, unlike)

@@ -9,23 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline import draw, gate, quality
 from pipeline.config import PipelineConfig
 from pipeline.decode import decode
 from pipeline.detect import Detector, Segmenter, load_detector, load_segmenter
 from pipeline.errors import StorageError
-from pipeline.estimators.registry import make_estimator, settled
 from pipeline.evidence import Evidence, gather
 from pipeline.exif import read_info
-from pipeline.interval import bounds
+from pipeline.kept import Kept, pack
 from pipeline.look import View, look
 from pipeline.phash import perceptual_hash
 from pipeline.quality import Frame
-from pipeline.regions import LOOSE, RegionMap, assign, map_regions
-from pipeline.roles import Plants, give_roles
-from pipeline.tally import count_containers, main_total, with_bounds
+from pipeline.reckon import decide, reckon
+from pipeline.regions import LOOSE
 from pipeline.types import (
     Container,
     Detections,
@@ -36,8 +33,6 @@ from pipeline.types import (
     Pixels,
     Total,
 )
-
-HALF_A_PLANT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,39 +66,18 @@ class Counter:
             return gate.with_findings(self._uncounted(photo, info, frame, clock), findings)
         with clock.stage("containers"):
             containers = self.segmenter(pixels)
-            regions = map_regions(containers, pixels.shape[1], pixels.shape[0])
         with clock.stage("detect"):
             view = look(pixels, self.detector, config)
-            owner = assign(view.found.boxes, regions)
         with clock.stage("estimate"):
-            calibration = self.detector.card.calibration
-            evidence = self._judge(pixels, view, (containers, regions), owner)
-            evidence = settled(evidence, config, calibration)
-            estimator = make_estimator(config, calibration)
-            counts, owner = count_containers(evidence, estimator)
-            judged = gate.judge(frame, evidence, self.detector.card.reference)
-            spread = self._spread * judged.unlikeness
-            counts = with_bounds(counts, spread, doubtful=judged.doubtful)
-        seen, hidden = sum(c.seen for c in counts), sum(c.hidden for c in counts)
-        low, high = bounds(seen, hidden, spread, doubtful=judged.doubtful)
-        result = PhotoResult(
-            photo=photo,
-            info=info,
-            status=PhotoStatus.COMPLETED,
-            warnings=(),
-            counts=counts,
-            detections=view.found.take(evidence.sure),
-            owner=owner[evidence.sure],
-            low=low,
-            high=high,
-            main=main_total(counts, spread, doubtful=judged.doubtful),
-            model=self.model,
-            seconds=clock.total,
-            measures=judged.measures,
-            unlikeness=judged.unlikeness,
-            phash=perceptual_hash(frame.small),
-        )
-        result = gate.with_findings(result, gate.react(judged.findings, config.gate))
+            evidence = self._evidence(pixels, view, containers, photo)
+            bed = gate.quality_of_bed(frame, evidence)
+            reckoned = reckon(evidence, bed, self.detector.card, config)
+            phash = perceptual_hash(frame.small)
+            result = replace(reckoned.result(photo, info, self.model), phash=phash)
+            if config.keep_evidence:
+                kept = Kept(evidence, bed, self.detector.card.network, phash)
+                result = replace(result, evidence=pack(kept))
+        result = gate.with_findings(result, gate.react(reckoned.judged.findings, config.gate))
         with clock.stage("overlay"):
             result = _with_overlay(result, pixels, config.overlay_dir)
         return replace(result, seconds=clock.total, stages=dict(clock.stages))
@@ -128,27 +102,12 @@ class Counter:
             phash=perceptual_hash(frame.small),
         )
 
-    @property
-    def _spread(self) -> float:
-        calibration = self.detector.card.calibration
-        return calibration.spread if calibration else 1.0
-
-    def _judge(
-        self,
-        pixels: Pixels,
-        view: View,
-        where: tuple[list[Container], RegionMap],
-        owner: NDArray[np.intp],
-    ) -> Evidence:
-        """Says which boxes count as seen, and which containers are the bed. With a calibration a box must
-        also be worth half a plant or more, which boxes on bare floor are not."""
-        found, calibration = view.found, self.detector.card.calibration
-        sure = found.scores >= self.detector.min_score
-        if calibration is not None:
-            worth = calibration.worth_of(found.scores, view.apparent_sizes, owner != LOOSE)
-            sure &= worth >= HALF_A_PLANT
-        containers, owner = give_roles(*where, Plants(found.boxes, sure, owner))
-        return gather(pixels, view, containers, sure, owner)
+    def _evidence(self, pixels: Pixels, view: View, containers: list[Container], photo: Photo) -> Evidence:
+        """What was seen, with the plants told from doubtful boxes and the bed from those behind it."""
+        nobody = np.full(len(view.found), LOOSE, np.intp)
+        gathered = gather(pixels, view, containers, np.ones(len(view.found), np.bool_), nobody)
+        decided = decide(gathered, self.detector.card, self.detector.min_score)
+        return replace(decided, spacings=photo.spacings)
 
 
 def _with_overlay(result: PhotoResult, pixels: Pixels, folder: Path | None) -> PhotoResult:

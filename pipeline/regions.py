@@ -48,12 +48,18 @@ def working_scale(width: int, height: int) -> float:
     return min(1.0, WORKING_SIDE / max(width, height))
 
 
+def working_size(width: int, height: int) -> tuple[int, int]:
+    """Rows and columns of a photo at the working scale."""
+    scale = working_scale(width, height)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
 def map_regions(containers: list[Container], width: int, height: int) -> RegionMap:
     """Paint each container's polygon; where two overlap, the box or tray wins over the segment
     that it stands on, among equals the better-scored, then the smaller. What stands in no container has
     no area."""
     scale = working_scale(width, height)
-    labels = np.zeros((max(1, round(height * scale)), max(1, round(width * scale))), np.int32)
+    labels = np.zeros(working_size(width, height), np.int32)
     real = [i for i, container in enumerate(containers) if container.kind is not ContainerKind.LOOSE]
     for index in sorted(real, key=lambda i: _paint_rank(containers[i])):
         outline = np.round(containers[index].polygon * scale - 0.5).astype(np.int32)

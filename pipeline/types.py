@@ -95,12 +95,23 @@ class Gps:
 
 
 @dataclass(frozen=True, slots=True)
+class Spacing:
+    """How much room a plant takes in containers of one kind, by the density parameters of the place."""
+
+    kind: ContainerKind
+    area_cm2: float  # per plant, gaps included
+    diameter_cm: float
+    overlap: float = 1.0  # the share of that room which leaning into each other leaves
+
+
+@dataclass(frozen=True, slots=True)
 class Photo:
-    """A file waiting to be counted, identified by its content."""
+    """A file waiting to be counted, identified by its content. `spacings` is what is known of the place."""
 
     path: Path
     sha256: str
     size: int  # bytes
+    spacings: tuple[Spacing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +197,9 @@ class Estimate:
     suppressed_px: float  # of that, what does not look like plants
     cell_px: float  # area that one plant occupies here
     plants: float  # not rounded: fractions are summed first
+    size_px: float = 0.0  # side of a plant in the middle of the band; 0 where none was measured
+    slope: float = 0.0  # by how many pixels that grows with each row of the photo
+    occluded: float = 0.0  # of the plants, those that others stand before
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +292,7 @@ class PhotoResult:
     measures: Measures | None = None
     unlikeness: float = 1.0  # how many times wider than for a photo like the trained ones the intervals are
     phash: int | None = None  # pipeline/phash.py
+    evidence: bytes | None = None  # pipeline/kept.py: to estimate from again; None if it was not asked for
 
     @property
     def seen(self) -> int:

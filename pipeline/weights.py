@@ -38,6 +38,7 @@ class ModelCard:
     min_score: float
     calibration: Calibration | None = None
     reference: Reference | None = None  # the training photos, from a file beside the card
+    network: str = ""  # names the weights alone, which boxes and scores depend on
 
     @property
     def label(self) -> str:
@@ -101,6 +102,7 @@ def _parse(content: Any, card_path: Path) -> ModelCard:
         min_score=_within(content["min_score"], 0, 1, "min_score"),
         calibration=Calibration.parse(content["calibration"]) if content.get("calibration") else None,
         reference=Reference.parse(photos) if photos else None,
+        network=_digest_of_files(files),
     )
 
 
@@ -157,7 +159,9 @@ def _card_of_bare_weights(path: Path) -> ModelCard:
     if path.suffix == ".xml" and beside.exists():  # OpenVINO keeps the graph and its weights apart.
         files[beside.name] = sha256_of(beside)
     digest = _digest_of_files(files)
-    return ModelCard(path.stem, digest[:12], "detect", path, digest, ("plant",), 512, 512, 114, 0.25)
+    return ModelCard(
+        path.stem, digest[:12], "detect", path, digest, ("plant",), 512, 512, 114, 0.25, network=digest
+    )
 
 
 def _digest_of_files(files: dict[str, Any], calibration: Any = None, photos: Any = None) -> str:

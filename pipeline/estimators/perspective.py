@@ -1,34 +1,50 @@
-"""Plants that the detector missed: estimated from the area that looks like plants and has no box.
+"""Plants that the detector missed: estimated from the area that looks like plants and has no box, and from
+what stands before them.
 
     residual    container area outside every detection
     vegetation  the part of it that looks like this photo's plants (a hole where a pot was sold does not)
     opened      what is left after removing everything narrower than a plant: leaf tips, gaps between pots
     plants      opened area ÷ the cell that one plant occupies here
+    occluded    of all these and the plants seen, the share that others hide (see occlusion.py)
 
 The cell is measured where plants were found: the area they fill, gaps included, divided by their
-number, in units of the squared apparent size, so that it follows the perspective.
+number, in units of the squared apparent size, so that it follows the perspective. Fractions are kept: the
+container's sum is rounded once.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import centres, sizes
+from pipeline.estimators.occlusion import hidden_share, spacing, tilt_at
 from pipeline.evidence import Evidence
 from pipeline.scale import ScaleFit, fit_scale
 from pipeline.types import Boxes, Estimate
 
-METHOD, VERSION = "perspective", "1"
+METHOD, VERSION = "perspective", "2"
 BANDS = 4
 # Fewer plants than this cannot say how much room a plant takes.
 ENOUGH_PLANTS = 8
 # Radius, in plant sizes, of the disc that must fit into a gap before it can hide a plant.
 OPENING = 0.42
 LIKELY_PLANT = 127  # of 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bed:
+    """A container at working scale: its area, the boxes seen in it, how large plants look, and the area per
+    plant in squared apparent sizes."""
+
+    mask: NDArray[np.uint8]
+    own: Boxes
+    scale: ScaleFit
+    cell: float
 
 
 def estimate_hidden(evidence: Evidence, index: int) -> tuple[Estimate, ...]:
@@ -38,8 +54,7 @@ def estimate_hidden(evidence: Evidence, index: int) -> tuple[Estimate, ...]:
     """
     if index < 0:
         return ()  # Without a container there is no area to look at.
-    scale_down = np.float32(evidence.scale)
-    own = evidence.found.boxes[evidence.of(index) & evidence.sure] * scale_down
+    own = evidence.found.boxes[evidence.of(index) & evidence.sure] * np.float32(evidence.scale)
     scale = fit_scale(centres(own)[:, 1], sizes(own))
     if scale is None or len(own) < ENOUGH_PLANTS:
         return ()
@@ -47,11 +62,9 @@ def estimate_hidden(evidence: Evidence, index: int) -> tuple[Estimate, ...]:
     rows = np.flatnonzero(mask.any(axis=1))
     if not len(rows):
         return ()
-    cell = _cell_share(mask, evidence.free, own, scale)
+    bed = _Bed(mask, own, scale, _cell_share(mask, evidence.free, own, scale))
     edges = np.linspace(rows[0], rows[-1] + 1, BANDS + 1)
-    return tuple(
-        _estimate_band(evidence, mask, (edges[i], edges[i + 1]), (scale, cell), i + 1) for i in range(BANDS)
-    )
+    return tuple(_estimate_band(evidence, bed, (edges[i], edges[i + 1]), i + 1) for i in range(BANDS))
 
 
 def _cell_share(mask: NDArray[np.uint8], free: NDArray[np.uint8], own: Boxes, scale: ScaleFit) -> float:
@@ -67,26 +80,18 @@ def _cell_share(mask: NDArray[np.uint8], free: NDArray[np.uint8], own: Boxes, sc
     return float(np.clip(occupied / len(own), np.pi / 4, 2.0))
 
 
-def _estimate_band(
-    evidence: Evidence,
-    mask: NDArray[np.uint8],
-    rows: tuple[float, float],
-    measure: tuple[ScaleFit, float],
-    number: int,
-) -> Estimate:
-    scale, cell = measure
+def _estimate_band(evidence: Evidence, bed: _Bed, rows: tuple[float, float], number: int) -> Estimate:
     top, bottom = round(rows[0]), round(rows[1])
-    size = float(scale.at((top + bottom) / 2))
-    reach = round(size)  # The opening looks this far over the band's border.
-    above = max(0, top - reach)
-    window = (slice(above, bottom + reach), _around(mask, size)[1])
-    residual = mask[window] & evidence.free[window]
-    plantlike = residual & (evidence.likeness[window] > LIKELY_PLANT)
-    opened = cv2.morphologyEx(plantlike.astype(np.uint8), cv2.MORPH_OPEN, _disc(size * OPENING))
-    inside = slice(top - above, bottom - above)
-    residual_px = float(residual[inside].sum())
-    opened_px = float(opened[inside].sum())
-    cell_px = cell * size**2
+    middle = (top + bottom) / 2
+    size = float(bed.scale.at(middle))
+    residual_px, opened_px = _areas(evidence, bed, (top, bottom), size)
+    cell_px = bed.cell * size**2
+    at = centres(bed.own)[:, 1]
+    # What leans over the container's far or near rim belongs to the band there.
+    seen = ((at >= top) | (number == 1)) & ((at < bottom) | (number == BANDS))
+    tilt = tilt_at(middle, bed.scale, (bed.mask.shape[1], bed.mask.shape[0]))
+    share = hidden_share(tilt, spacing(bed.cell, tilt))
+    occluded = (int(seen.sum()) + opened_px / cell_px) * share / (1 - share)
     to_photo = 1 / evidence.scale
     return Estimate(
         method=METHOD,
@@ -97,8 +102,23 @@ def _estimate_band(
         residual_px=residual_px * to_photo**2,
         suppressed_px=(residual_px - opened_px) * to_photo**2,
         cell_px=cell_px * to_photo**2,
-        plants=opened_px / cell_px,
+        plants=opened_px / cell_px + occluded,
+        size_px=size * to_photo,
+        slope=bed.scale.slope,
+        occluded=occluded,
     )
+
+
+def _areas(evidence: Evidence, bed: _Bed, rows: tuple[int, int], size: float) -> tuple[float, float]:
+    """Working pixels between two rows that no box covers, and those of them where a plant may stand."""
+    reach = round(size)  # The opening looks this far over the band's border.
+    above = max(0, rows[0] - reach)
+    window = (slice(above, rows[1] + reach), _around(bed.mask, size)[1])
+    residual = bed.mask[window] & evidence.free[window]
+    plantlike = residual & (evidence.likeness[window] > LIKELY_PLANT)
+    opened = cv2.morphologyEx(plantlike.astype(np.uint8), cv2.MORPH_OPEN, _disc(size * OPENING))
+    inside = slice(rows[0] - above, rows[1] - above)
+    return float(residual[inside].sum()), float(opened[inside].sum())
 
 
 def _around(mask: NDArray[np.uint8], margin: float) -> tuple[slice, slice]:

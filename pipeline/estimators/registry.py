@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from pipeline.calibration import Calibration
 from pipeline.config import PipelineConfig
-from pipeline.estimators import density_map, expected, perspective
+from pipeline.estimators import bands, density, density_map, expected, perspective
 from pipeline.evidence import Evidence
 from pipeline.types import Estimate
 
@@ -37,6 +37,8 @@ ESTIMATORS: dict[str, Factory] = {
     density_map.METHOD: _density_map,
     expected.METHOD: _expected,
     perspective.METHOD: lambda *_: perspective.estimate_hidden,
+    bands.METHOD: lambda *_: bands.estimate_hidden,
+    density.METHOD: lambda *_: density.estimate_hidden,
 }
 
 
@@ -50,3 +52,8 @@ def settled(evidence: Evidence, config: PipelineConfig, calibration: Calibration
     if config.estimator == density_map.METHOD and calibration and evidence.density is not None:
         return density_map.trimmed(evidence, calibration)
     return evidence
+
+
+def shortcomings(evidence: Evidence, config: PipelineConfig) -> tuple[str, ...]:
+    """Sentences on what the method of the settings lacks for this photo."""
+    return density.missing(evidence) if config.estimator == density.METHOD else ()
