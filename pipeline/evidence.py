@@ -5,7 +5,7 @@ It is gathered once, while the pixels are at hand, and can be kept: `demeter est
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import cv2
@@ -40,6 +40,8 @@ class Evidence:
     likeness: NDArray[np.uint8]  # (h, w): 0–255, how much a pixel looks like this photo's plants
     density: NDArray[np.float32] | None = None  # (rows, columns): expected plants per cell
     density_cell: float = 0.0  # photo pixels per side of such a cell
+    pots: Detections = field(default_factory=Detections.empty)  # empty ones; they count as nothing
+    pots_owner: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
 
     @cached_property
     def regions(self) -> RegionMap:
@@ -108,7 +110,8 @@ def gather(
     sure: NDArray[np.bool_],
     owner: NDArray[np.intp],
 ) -> Evidence:
-    """The evidence of the photo `pixels`, in which `view` was seen."""
+    """The evidence of the photo `pixels`, in which `view` was seen. `owner` (n + k,) are the containers of
+    its n plants and then of its k empty pots."""
     height, width = pixels.shape[:2]
     regions = map_regions(containers, width, height)
     boxes = view.found.boxes[sure]
@@ -119,11 +122,13 @@ def gather(
         tuple(containers),
         view.found,
         sure,
-        owner,
+        owner[: len(sure)],
         view.zoom,
         likeness,
         view.density,
         view.density_cell,
+        view.pots,
+        owner[len(sure) :],
     )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline import draw, gate, quality
 from pipeline.config import PipelineConfig
@@ -74,10 +73,9 @@ class Counter:
             regions = map_regions(containers, pixels.shape[1], pixels.shape[0])
         with clock.stage("detect"):
             view = look(pixels, self.detector, config)
-            owner = assign(view.found.boxes, regions)
         with clock.stage("estimate"):
             calibration = self.detector.card.calibration
-            evidence = self._judge(pixels, view, (containers, regions), owner)
+            evidence = self._judge(pixels, view, (containers, regions))
             evidence = settled(evidence, config, calibration)
             estimator = make_estimator(config, calibration)
             counts, owner = count_containers(evidence, estimator)
@@ -102,6 +100,7 @@ class Counter:
             measures=judged.measures,
             unlikeness=judged.unlikeness,
             phash=perceptual_hash(frame.small),
+            pots=view.pots,
         )
         result = gate.with_findings(result, gate.react(judged.findings, config.gate))
         with clock.stage("overlay"):
@@ -138,16 +137,19 @@ class Counter:
         pixels: Pixels,
         view: View,
         where: tuple[list[Container], RegionMap],
-        owner: NDArray[np.intp],
     ) -> Evidence:
         """Says which boxes count as seen, and which containers are the bed. With a calibration a box must
         also be worth half a plant or more, which boxes on bare floor are not."""
         found, calibration = view.found, self.detector.card.calibration
+        boxes = np.concatenate([found.boxes, view.pots.boxes])
+        owner = assign(boxes, where[1])
         sure = found.scores >= self.detector.min_score
         if calibration is not None:
-            worth = calibration.worth_of(found.scores, view.apparent_sizes, owner != LOOSE)
+            worth = calibration.worth_of(found.scores, view.apparent_sizes, owner[: len(found)] != LOOSE)
             sure &= worth >= HALF_A_PLANT
-        containers, owner = give_roles(*where, Plants(found.boxes, sure, owner))
+        # Empty pots find their place as plants do, but show nobody the way.
+        counted = np.concatenate([sure, np.zeros(len(view.pots), np.bool_)])
+        containers, owner = give_roles(*where, Plants(boxes, counted, owner))
         return gather(pixels, view, containers, sure, owner)
 
 
