@@ -11,7 +11,8 @@ from pipeline.types import Boxes, Detections
 def drop_duplicates(
     found: Detections, max_iou: float, max_cut_overlap: float, sure: float = 0.0
 ) -> Detections:
-    """Keep one box of every plant, class by class, best first.
+    """Keep one box of every plant, best first. One pot holds one thing, so of a plant, a dead plant and an
+    empty pot on one spot the best stays.
 
     Two complete boxes are one plant when their intersection over union exceeds `max_iou`. A box that a
     tile edge cut lies almost wholly inside its complete twin though their IoU may be small, so for it
@@ -40,7 +41,7 @@ def drop_duplicates(
         if not alive[i]:
             continue
         near = by_left[start[i] : stop[i]]
-        near = near[alive[near] & (rank[near] > rank[i]) & (found.classes[near] == found.classes[i])]
+        near = near[alive[near] & (rank[near] > rank[i])]
         shared = _intersections(boxes[i], boxes[near])
         twin = shared > max_iou * (areas[i] + areas[near] - shared)
         twin |= (cut[near] | cut[i]) & (shared > max_cut_overlap * np.minimum(areas[i], areas[near]))

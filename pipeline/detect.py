@@ -13,7 +13,7 @@ from pipeline.weights import ModelCard, load_card
 
 
 class Detector(Protocol):
-    """Tiles in, boxes in tile pixels out, one `Detections` per tile in the same order.
+    """Tiles in, boxes in tile pixels out, one `Detections` per tile in the same order; classes are `Thing`s.
 
     Tiles are at most `card.width` × `card.height` pixels. Boxes that score less than `min_score` are
     doubtful: they come along for the estimate of what was not seen.

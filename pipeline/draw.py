@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,12 +13,13 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import centres, sizes
 from pipeline.decode import save_image
-from pipeline.types import ContainerCount, ContainerKind, Photo, PhotoResult, Pixels, Polygon
+from pipeline.types import Boxes, ContainerCount, ContainerKind, Photo, PhotoResult, Pixels, Polygon
 
 # Legible on a phone and on a wall screen, and a tenth of the size of a 12-megapixel photo.
 LONG_SIDE = 2000
 
 BGR = tuple[int, int, int]
+Point = tuple[int, int]
 # Colours that stay apart for colour-blind people (Okabe and Ito), as blue green red.
 COLOURS: dict[ContainerKind, BGR] = {
     ContainerKind.SEGMENT: (233, 180, 86),
@@ -32,6 +35,7 @@ NAMES = {
     ContainerKind.SEEDLING_TRAY: "seedling tray",
     ContainerKind.LOOSE: "outside any container",
 }
+MARK = 0.3  # half the side of the square on an empty pot and of the cross on a dead plant, in plant sizes
 DISC = 0.36  # radius in plant sizes: discs of touching plants stay apart
 OPACITY = 0.45
 PANEL_SHINE = 0.25  # how much of the photo shows through the panel
@@ -54,12 +58,15 @@ def overlay_name(photo: Photo) -> str:
 
 
 def draw_overlay(photo: Pixels, result: PhotoResult) -> Pixels:
-    """A disc on every plant seen, an outline and a label on every container, a panel of totals."""
+    """A disc on every plant seen, with a cross if it is dead; a hollow square on every empty pot; an outline
+    and a label on every container, a panel of totals."""
     scale = min(1.0, LONG_SIDE / max(photo.shape[:2]))
     size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
     canvas = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     pen = _Pen(canvas, scale, max(1.0, max(size) / 950))
     pen.plants(result)
+    pen.each(pen.cross, result.detections.boxes[result.detections.dead])
+    pen.each(pen.square, result.pots.boxes)
     for count in result.counts:
         if count.container.kind is not ContainerKind.LOOSE:
             pen.outline(count)
@@ -90,6 +97,35 @@ class _Pen:
             if radius > 2 * self.weight:
                 cv2.circle(self.canvas, middle, radius, colour, round(self.weight), cv2.LINE_AA)
 
+    def each(self, mark: Callable[[Point, int], None], boxes: Boxes) -> None:
+        """The mark in the middle of every box, in keeping with its size."""
+        middles = np.round(centres(boxes) * self.scale).astype(int).tolist()
+        reaches = np.round(sizes(boxes) * self.scale * MARK).astype(int).clip(2).tolist()
+        for (x, y), reach in zip(middles, reaches, strict=True):
+            mark((x, y), reach)
+
+    def cross(self, at: Point, reach: int) -> None:
+        """A dead plant."""
+        (x, y), r = at, reach
+        for colour, width in self._edged():
+            cv2.line(self.canvas, (x - r, y - r), (x + r, y + r), colour, width, cv2.LINE_AA)
+            cv2.line(self.canvas, (x - r, y + r), (x + r, y - r), colour, width, cv2.LINE_AA)
+
+    def square(self, at: Point, reach: int) -> None:
+        """An empty pot."""
+        (x, y), r = at, reach
+        for colour, width in self._edged():
+            cv2.rectangle(self.canvas, (x - r, y - r), (x + r, y + r), colour, width)
+
+    def patch(self, at: Point, reach: int, *, colour: BGR) -> None:
+        """The colour of a kind of container."""
+        (x, y), r = at, reach
+        cv2.rectangle(self.canvas, (x - r, y - r), (x + r, y + r), colour, -1)
+
+    def _edged(self) -> tuple[tuple[BGR, int], tuple[BGR, int]]:
+        """A bright line over a wider dark one: it shows on any ground."""
+        return (BLACK, round(3.5 * self.weight)), (WHITE, round(1.5 * self.weight))
+
     def outline(self, count: ContainerCount) -> None:
         points = np.round(count.container.polygon * self.scale).astype(np.int32)
         colour = COLOURS[count.container.kind]
@@ -112,23 +148,27 @@ class _Pen:
         self._text(text, (left, bottom), 0.5, BLACK)
 
     def panel(self, result: PhotoResult) -> None:
-        """The totals, which are also the key to the colours."""
-        rows: list[tuple[str, BGR | None]] = [
+        """The totals, which are also the key to the colours and marks."""
+        rows: list[tuple[str, Callable[[Point, int], None] | None]] = [
             (f"{result.total} plants ({result.low} to {result.high})", None),
             (f"{result.seen} seen + {result.hidden} hidden", None),
         ]
         kinds = {count.container.kind for count in result.counts}
         for kind in (kind for kind in ContainerKind if kind in kinds):
             total = sum(count.total for count in result.counts if count.container.kind is kind)
-            rows.append((f"{NAMES[kind]}: {total}", COLOURS[kind]))
+            rows.append((f"{NAMES[kind]}: {total}", partial(self.patch, colour=COLOURS[kind])))
+        if result.dead:
+            rows.append((f"dead plants, counted as plants: {result.dead}", self.cross))
+        if len(result.pots):
+            rows.append((f"empty pots, not counted: {len(result.pots)}", self.square))
         step = round(26 * self.weight)
         widest = max(self._extent(text, 0.6)[0] for text, _ in rows)
         corner = self.canvas[: step * (2 * len(rows) + 1) // 2, : widest + 5 * step // 2]
         corner[:] = (corner * PANEL_SHINE).astype(np.uint8)
-        for number, (text, colour) in enumerate(rows, start=1):
+        for number, (text, mark) in enumerate(rows, start=1):
             left, bottom = step // 2, number * step
-            if colour is not None:
-                cv2.rectangle(self.canvas, (left, bottom - step // 2), (left + step // 2, bottom), colour, -1)
+            if mark is not None:
+                mark((left + step // 4, bottom - step // 4), step // 4)
                 left += step
             self._text(text, (left, bottom), 0.6, WHITE)
 

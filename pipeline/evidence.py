@@ -6,7 +6,7 @@ starts from here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import cv2
@@ -45,6 +45,8 @@ class Evidence:
     density: NDArray[np.float32] | None = None  # (rows, columns): expected plants per cell
     density_cell: float = 0.0  # photo pixels per side of such a cell
     spacings: tuple[Spacing, ...] = ()  # what the books know of the place, at most one per kind
+    pots: Detections = field(default_factory=Detections.empty)  # empty ones; they count as nothing
+    pots_owner: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
 
     @cached_property
     def picture(self) -> Pixels:
@@ -140,6 +142,8 @@ def gather(
         _reduced(pixels),
         density,
         view.density_cell,
+        pots=view.pots,
+        pots_owner=np.full(len(view.pots), LOOSE, np.intp),
     )
 
 

@@ -23,7 +23,7 @@ from pipeline.errors import StorageError
 from pipeline.evidence import Evidence
 from pipeline.quality import Quality
 from pipeline.regions import LOOSE, working_size
-from pipeline.types import Container, ContainerKind, Detections, Polygon, Role
+from pipeline.types import Container, ContainerKind, Detections, Polygon, Role, Thing
 
 VERSION = 1  # of the format; a file with another one is refused
 LARGEST = 64 << 20  # bytes of a file, and of all that is in it
@@ -36,6 +36,9 @@ ARRAYS = {
     "cut": "|b1",
     "sure": "|b1",
     "owner": "<i4",
+    "pots": "<f4",
+    "pot_scores": "<f4",
+    "pots_owner": "<i4",
     "corners": "<f4",
     "density": "<f2",
     "jpeg": "|u1",
@@ -73,6 +76,9 @@ def pack(kept: Kept) -> bytes:
         "cut": found.cut,
         "sure": evidence.sure,
         "owner": evidence.owner,
+        "pots": evidence.pots.boxes,
+        "pot_scores": evidence.pots.scores,
+        "pots_owner": evidence.pots_owner,
         "corners": np.concatenate(polygons) if polygons else np.empty((0, 2)),
         "density": density,
         "jpeg": np.frombuffer(evidence.jpeg, np.uint8),
@@ -156,12 +162,14 @@ def _parse(arrays: Arrays) -> Kept:
         raise ValueError("it is of another version of the format")
     width, height = _whole(head["width"], LARGEST_SIDE), _whole(head["height"], LARGEST_SIDE)
     containers = _containers(head["containers"], arrays["corners"])
-    found = _detections(arrays)
+    found, pots = _detections(arrays), _pots(arrays)
     sure, owner = arrays["sure"], arrays["owner"].astype(np.intp)
-    if sure.shape != (len(found),) or owner.shape != (len(found),):
+    pots_owner = arrays["pots_owner"].astype(np.intp)
+    if (sure.shape, owner.shape, pots_owner.shape) != ((len(found),), (len(found),), (len(pots),)):
         raise ValueError("it says not for each box whether it is sure and where it stands")
-    if ((owner < LOOSE) | (owner >= len(containers))).any():
-        raise ValueError("a box stands in a container that is not there")
+    for some in (owner, pots_owner):
+        if ((some < LOOSE) | (some >= len(containers))).any():
+            raise ValueError("a box stands in a container that is not there")
     density = arrays["density"].astype(np.float32) if head["has_density"] else None
     if density is not None and (density.ndim != 2 or not np.isfinite(density).all()):
         raise ValueError("its density is none")
@@ -176,6 +184,8 @@ def _parse(arrays: Arrays) -> Kept:
         _picture(arrays["jpeg"], working_size(width, height)),
         density,
         _above_zero(head["density_cell"]) if density is not None else 0.0,
+        pots=pots,
+        pots_owner=pots_owner,
     )
     quality = Quality(**{field.name: _number(head["quality"][field.name]) for field in fields(Quality)})
     phash = head["phash"]
@@ -196,6 +206,13 @@ def _detections(arrays: Arrays) -> Detections:
     if not ((scores >= 0) & (scores <= 1)).all():
         raise ValueError("some of its scores are not between 0 and 1")
     return Detections(boxes, scores, arrays["classes"], arrays["cut"])
+
+
+def _pots(arrays: Arrays) -> Detections:
+    many = len(arrays["pots"])
+    pots = {"boxes": arrays["pots"], "scores": arrays["pot_scores"]}
+    kind = np.full(many, Thing.EMPTY_POT, np.int16)
+    return _detections(arrays | pots | {"classes": kind, "cut": np.zeros(many, np.bool_)})
 
 
 def _containers(heads: Any, corners: Polygon) -> tuple[Container, ...]:

@@ -7,7 +7,7 @@ smaller than the network's comfort, the photo is looked at again, closer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from pipeline.boxes import drop_duplicates, sizes
 from pipeline.config import PipelineConfig
 from pipeline.density import CELL, Cells, stitch
 from pipeline.detect import Detector
+from pipeline.things import plants_and_pots
 from pipeline.tiles import Tile, crosses_edge, plan_tiles
 from pipeline.types import Detections, Pixels
 
@@ -33,7 +34,8 @@ LARGEST_VIEW = 60e6  # pixels of an enlarged photo, to bound the memory
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """Boxes of one photo in photo pixels, merged, and the zoom (seen pixels per photo pixel).
+    """Plants of one photo in photo pixels, merged, dead ones included, and the zoom (seen pixels per photo
+    pixel). `pots` are the empty pots.
 
     `density` (rows, columns) are the plants per cell of `density_cell` photo pixels, from a network that
     tells them.
@@ -43,6 +45,7 @@ class View:
     zoom: float
     density: Cells | None = None
     density_cell: float = 0.0
+    pots: Detections = field(default_factory=Detections.empty)
 
     @property
     def apparent_sizes(self) -> NDArray[np.float32]:
@@ -51,7 +54,7 @@ class View:
 
 
 def look(pixels: Pixels, detector: Detector, config: PipelineConfig) -> View:
-    """Every plant of the photo, sure ones and doubtful ones."""
+    """Every plant of the photo, sure ones and doubtful ones, and the empty pots."""
     height, width = pixels.shape[:2]
     zoom = first_zoom(width, height, config)
     view = _look_at(pixels, zoom, detector, config)
@@ -78,7 +81,9 @@ def _look_at(pixels: Pixels, zoom: float, detector: Detector, config: PipelineCo
     seen, zoom = zoomed(pixels, zoom)
     raw, density = detect_tiled(seen, detector, config)
     merged = drop_duplicates(raw, config.max_iou, config.max_cut_overlap, detector.min_score)
-    return View(replace(merged, boxes=merged.boxes / np.float32(zoom)), zoom, density, CELL / zoom)
+    merged = replace(merged, boxes=merged.boxes / np.float32(zoom))
+    plants, pots = plants_and_pots(merged, detector.min_score)
+    return View(plants, zoom, density, CELL / zoom, pots)
 
 
 def zoomed(pixels: Pixels, zoom: float) -> tuple[Pixels, float]:

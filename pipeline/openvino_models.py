@@ -19,6 +19,7 @@ from pipeline.config import PipelineConfig
 from pipeline.density import CELL
 from pipeline.errors import ModelError
 from pipeline.masks import best_finds, containers_from_masks
+from pipeline.things import things_of
 from pipeline.types import Container, Detections, Pixels
 from pipeline.weights import ModelCard, thresholds
 from pipeline.yolo import Letterbox, mask_logits, read_boxes, read_mask_coefficients
@@ -28,7 +29,7 @@ class OpenVinoDetector:
     """Tiles go through a queue of requests, one per core, so that no core waits for another."""
 
     def __init__(self, card: ModelCard, config: PipelineConfig) -> None:
-        self.card = card
+        self.card, self._things = card, things_of(card)
         fits = min(card.width, card.height)
         if config.tile > fits:
             raise ModelError(
@@ -50,7 +51,8 @@ class OpenVinoDetector:
 
     def _read(self, raw: NDArray[np.float32], *more: NDArray[np.float32]) -> Detections:
         found = read_boxes(raw, len(self.card.classes), self._floor)
-        return replace(found, density=more[0][0]) if more else found
+        density = more[0][0] if more else None
+        return replace(found, classes=self._things[found.classes], density=density)
 
 
 class OpenVinoSegmenter:

@@ -1,7 +1,8 @@
 """The same weights counted in other people's ways, to compare with.
 
 Each takes the photo as it is, and only the boxes that score at least the detector's threshold, as its users
-do. For the precision at every threshold it is asked once more, for all boxes; nobody waits for that.
+do. Empty pots are no plants. For the precision at every threshold it is asked once more, for all boxes;
+nobody waits for that.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from sahi.prediction import ObjectPrediction
 from pipeline.boxes import drop_duplicates
 from pipeline.config import PipelineConfig
 from pipeline.replay import ReplayedDetector
-from pipeline.types import Detections, Pixels
+from pipeline.things import plants_and_pots
+from pipeline.types import Detections, Pixels, Thing
 from pipeline.yolo import Letterbox
 
 
@@ -49,7 +51,7 @@ class _SahiView(DetectionModel):
 
     @property
     def num_categories(self) -> int:
-        return len(self._detector.card.classes)
+        return len(Thing)
 
     def perform_inference(self, image: np.ndarray) -> None:
         (found,) = self._detector([np.ascontiguousarray(image[..., ::-1])])
@@ -69,7 +71,7 @@ class _SahiView(DetectionModel):
                     bbox=box,
                     category_id=int(kind),
                     score=score,
-                    category_name=self._detector.card.classes[int(kind)],
+                    category_name=Thing(kind).name,
                     shift_amount=shift,
                     full_shape=shape,
                 )
@@ -97,16 +99,18 @@ def _by_sahi(kind: str, metric: str) -> Peer:
             postprocess_type=kind,
             postprocess_match_metric=metric,
             postprocess_match_threshold=0.5,
+            postprocess_class_agnostic=True,  # as ours: one pot holds one thing
             force_postprocess_type=True,
             verbose=0,
         )
         found = result.object_prediction_list
-        return Detections(
+        merged = Detections(
             np.array([item.bbox.to_xyxy() for item in found], np.float32).reshape(-1, 4),
             np.array([item.score.value for item in found], np.float32),
             np.array([item.category.id for item in found], np.int16),
             np.zeros(len(found), np.bool_),
         )
+        return plants_and_pots(merged, detector.min_score)[0]
 
     def answer(pixels: Pixels, detector: ReplayedDetector, config: PipelineConfig) -> PeerAnswer:
         started = time.perf_counter()
@@ -129,7 +133,9 @@ def _whole_photo(pixels: Pixels, detector: ReplayedDetector, config: PipelineCon
     fit = Letterbox.fit(pixels.shape[1], pixels.shape[0], card.width, card.height)
     small = cv2.resize(pixels, fit.inner, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     (raw,) = detector([small])
-    merged = drop_duplicates(raw, config.max_iou, 1.0, detector.min_score)
+    merged, _ = plants_and_pots(
+        drop_duplicates(raw, config.max_iou, 1.0, detector.min_score), detector.min_score
+    )
     scale = np.float32(1 / fit.scale)
     found = Detections(merged.boxes * scale, merged.scores, merged.classes, merged.cut)
     seconds = time.perf_counter() - started + detector.spared()

@@ -50,6 +50,7 @@ class Reckoning:
     main: Total
     judged: Judgement
     shortcomings: tuple[str, ...]
+    pots: Detections
 
     def result(self, photo: Photo, info: PhotoInfo, model: str) -> PhotoResult:
         """As the result of this photo, before anyone decides what the findings mean for it."""
@@ -68,6 +69,7 @@ class Reckoning:
             seconds=0.0,
             measures=self.judged.measures,
             unlikeness=self.judged.unlikeness,
+            pots=self.pots,
         )
 
 
@@ -81,13 +83,17 @@ def decide(evidence: Evidence, card: ModelCard, min_score: float) -> Evidence:
     # Loose plants of the background are gathered anew below.
     containers = [c for c in evidence.containers if c.kind is not ContainerKind.LOOSE]
     bare = replace(evidence, containers=tuple(containers))
-    owner = assign(found.boxes, bare.regions)
+    plants = len(found)
+    boxes = np.concatenate([found.boxes, evidence.pots.boxes])
+    owner = assign(boxes, bare.regions)
     sure = found.scores >= min_score
     if calibration is not None:
-        worth = calibration.worth_of(found.scores, evidence.apparent_sizes, owner != LOOSE)
+        worth = calibration.worth_of(found.scores, evidence.apparent_sizes, owner[:plants] != LOOSE)
         sure = sure & (worth >= HALF_A_PLANT)
-    given, owner = give_roles(containers, bare.regions, Plants(found.boxes, sure, owner))
-    return replace(bare, containers=tuple(given), sure=sure, owner=owner)
+    # Empty pots find their place as plants do, but show nobody the way.
+    showing = np.concatenate([sure, np.zeros(len(evidence.pots), np.bool_)])
+    given, owner = give_roles(containers, bare.regions, Plants(boxes, showing, owner))
+    return replace(bare, containers=tuple(given), sure=sure, owner=owner[:plants], pots_owner=owner[plants:])
 
 
 def reckon(evidence: Evidence, quality: Quality, card: ModelCard, config: PipelineConfig) -> Reckoning:
@@ -107,4 +113,5 @@ def reckon(evidence: Evidence, quality: Quality, card: ModelCard, config: Pipeli
         main_total(counts, spread, doubtful=judged.doubtful),
         judged,
         shortcomings(evidence, config),
+        evidence.pots,
     )

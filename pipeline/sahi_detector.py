@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import ModelError
+from pipeline.things import things_of
 from pipeline.types import Detections, Pixels
 from pipeline.weights import ModelCard, thresholds
 
@@ -19,7 +20,7 @@ class SahiDetector:
     """Runs a model through `sahi.AutoDetectionModel`, tile by tile."""
 
     def __init__(self, card: ModelCard, model_type: str, config: PipelineConfig) -> None:
-        self.card = card
+        self.card, self._things = card, things_of(card)
         self.min_score, floor = thresholds(card, config)
         try:
             from sahi import AutoDetectionModel
@@ -44,6 +45,12 @@ class SahiDetector:
             ) from error
         except (KeyError, ValueError, OSError, RuntimeError, TypeError, AttributeError) as error:
             raise ModelError(f"SAHI cannot load {card.weights} as {model_type!r}: {error}") from error
+        known_to_model = len(self._model.category_mapping or ())
+        if len(card.classes) > 1 and known_to_model not in {0, len(card.classes)}:
+            raise ModelError(
+                f"{card.weights} knows {known_to_model} classes where its card lists {len(card.classes)}; "
+                "correct the classes in its card"
+            )
         overrides = getattr(self._model.model, "overrides", None)
         if overrides is not None:
             overrides["max_det"] = NO_CAP
@@ -57,9 +64,12 @@ class SahiDetector:
         size: list[list[int | float]] = [[tile.shape[0], tile.shape[1]]]
         self._model.convert_original_predictions(shift_amount=origin, full_shape=size)
         found = self._model.object_prediction_list
+        classes = np.array([item.category.id for item in found], np.int16)
+        if len(self._things) == 1:  # Whatever such a model finds, its card calls a plant.
+            classes = np.zeros_like(classes)
         return Detections(
             np.array([item.bbox.to_xyxy() for item in found], np.float32).reshape(-1, 4),
             np.array([item.score.value for item in found], np.float32),
-            np.array([item.category.id for item in found], np.int16),
+            self._things[classes],
             np.zeros(len(found), np.bool_),
         )

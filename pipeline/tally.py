@@ -17,15 +17,16 @@ from pipeline.types import Container, ContainerCount, ContainerKind, Estimate, T
 def count_containers(
     evidence: Evidence, estimate: Estimator
 ) -> tuple[tuple[ContainerCount, ...], NDArray[np.intp]]:
-    """Seen and hidden plants per container, without bounds yet; seen plants that stand in none come last,
-    as one loose "container". Also returns the owners, the loose ones pointing at it."""
+    """Seen and hidden plants per container, without bounds yet; seen plants and empty pots that stand in none
+    come last, as one loose "container". Also returns the owners, the loose ones pointing at it."""
     counts = [
         _count(evidence, index, container, estimate(evidence, index))
         for index, container in enumerate(evidence.containers)
     ]
     owner, loose = evidence.owner, evidence.of(LOOSE)
-    if (loose & evidence.sure).any():
-        score = float(evidence.found.scores[loose & evidence.sure].mean())
+    if (loose & evidence.sure).any() or (evidence.pots_owner == LOOSE).any():
+        scores = evidence.found.scores[loose & evidence.sure]
+        score = float(scores.mean()) if len(scores) else 0.0
         frame = Container(ContainerKind.LOOSE, evidence.polygon(LOOSE), score)
         counts.append(_count(evidence, LOOSE, frame, estimate(evidence, LOOSE)))
         owner = np.where(loose, len(evidence.containers), owner)
@@ -35,7 +36,8 @@ def count_containers(
 def _count(
     evidence: Evidence, index: int, container: Container, estimates: tuple[Estimate, ...]
 ) -> ContainerCount:
-    scores = evidence.found.scores[evidence.of(index) & evidence.sure]
+    own = evidence.of(index) & evidence.sure
+    scores = evidence.found.scores[own]
     seen, hidden = len(scores), round(sum(row.plants for row in estimates))
     return ContainerCount(
         container=container,
@@ -43,9 +45,11 @@ def _count(
         hidden=hidden,
         low=0,
         high=0,
-        empty=seen + hidden == 0,
+        empty=seen + hidden == 0 and container.kind is not ContainerKind.LOOSE,
         mean_score=float(scores.mean()) if seen else None,
         estimates=estimates,
+        dead=int(evidence.found.dead[own].sum()),
+        empty_pots=int((evidence.pots_owner == index).sum()),
     )
 
 

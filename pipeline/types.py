@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,14 @@ class Role(StrEnum):
 
     MAIN = "main"
     BACKGROUND = "background"
+
+
+class Thing(IntEnum):
+    """What stands in a place for a plant, as `Detections.classes` holds it."""
+
+    PLANT = 0
+    EMPTY_POT = 1
+    DEAD_PLANT = 2
 
 
 class PhotoStatus(StrEnum):
@@ -137,12 +145,18 @@ class Detections:
 
     boxes: Boxes
     scores: NDArray[np.float32]  # 0–1
-    classes: NDArray[np.int16]  # index into the model card's classes
+    classes: NDArray[np.int16]  # what it is, a `Thing`; of a segmenter, index into its card's classes
     cut: NDArray[np.bool_]  # True where an inner tile edge crosses the box
     density: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    @property
+    def dead(self) -> NDArray[np.bool_]:
+        """(n,): which are dead plants, still in their pots."""
+        dead: NDArray[np.bool_] = self.classes == Thing.DEAD_PLANT
+        return dead
 
     def take(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
         return Detections(self.boxes[index], self.scores[index], self.classes[index], self.cut[index])
@@ -221,7 +235,8 @@ class ContainerCount:
     """One container with its share of the count. `low` and `high` bound the total.
 
     `cells` are those of its known grid, `empty_cells` the ones of them without a plant; None when no grid
-    is known.
+    is known. `dead` are the dead plants among the seen ones; `empty_pots` hold no plant and are in no other
+    figure.
     """
 
     container: Container
@@ -234,6 +249,8 @@ class ContainerCount:
     estimates: tuple[Estimate, ...] = ()
     cells: int | None = None
     empty_cells: int | None = None
+    dead: int = 0
+    empty_pots: int = 0
 
     @property
     def total(self) -> int:
@@ -266,6 +283,7 @@ class Measures:
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoResult:
     """A counted photo. `owner[i]` is the index in `counts` of the container that detection i stands in.
+    `detections` are the plants seen, dead ones included; `pots` are the empty pots.
 
     `seen`, `hidden`, `total`, `low` and `high` are those of the whole photo; `main` is the photographed bed
     alone, without the neighbours in the background, and is what the stock books.
@@ -293,6 +311,7 @@ class PhotoResult:
     unlikeness: float = 1.0  # how many times wider than for a photo like the trained ones the intervals are
     phash: int | None = None  # pipeline/phash.py
     evidence: bytes | None = None  # pipeline/kept.py: to estimate from again; None if it was not asked for
+    pots: Detections = field(default_factory=Detections.empty)
 
     @property
     def seen(self) -> int:
@@ -309,6 +328,14 @@ class PhotoResult:
     @property
     def empty_containers(self) -> int:
         return sum(count.empty for count in self.counts)
+
+    @property
+    def dead(self) -> int:
+        return sum(count.dead for count in self.counts)
+
+    @property
+    def empty_pots(self) -> int:
+        return sum(count.empty_pots for count in self.counts)
 
 
 @dataclass(frozen=True, slots=True)

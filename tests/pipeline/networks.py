@@ -46,6 +46,22 @@ def save_detector(
     return save(folder, ov.Model(outputs, [image]), {"name": "cells", "classes": list(classes), "side": side})
 
 
+def save_sorter(folder: Path, *, side: int = SIDE, density: int = 0) -> Path:
+    """As `save_detector`, but the colour of a cell says what stands there: a green plant, a blue empty pot or
+    a red dead plant, each as sure as that colour is bright."""
+    image = op.parameter([1, 3, side, side], np.float32, name="images")
+    cells = op.avg_pool(image, [CELL, CELL], [0, 0], [0, 0], [CELL, CELL], exclude_pad=True)
+    red_green_blue = op.reshape(cells, np.array([1, 3, -1]), special_zero=False)
+    scores = op.gather(red_green_blue, np.array([1, 2, 0]), np.array(1))
+    middles = np.arange(CELL / 2, side, CELL, dtype=np.float32)
+    y, x = (grid.ravel() for grid in np.meshgrid(middles, middles, indexing="ij"))
+    boxes = np.stack([x, y, np.full_like(x, PLANT), np.full_like(x, PLANT)])[None]
+    output = op.concat([boxes, scores], axis=1)
+    outputs = [output, _brightness(image, density)] if density else [output]
+    classes = ["plant", "empty_container", "dead_plant"]
+    return save(folder, ov.Model(outputs, [image]), {"name": "sorter", "classes": classes, "side": side})
+
+
 def save_segmenter(folder: Path, *, side: int = SIDE, classes: tuple[str, ...] = ("segment",)) -> Path:
     """Write the segmenter and its card; returns the path of the card."""
     image = op.parameter([1, 3, side, side], np.float32, name="images")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.types import Boxes, Detections, Pixels, Polygon
+from pipeline.types import Boxes, Detections, Pixels, Polygon, Thing
 from pipeline.weights import ModelCard
 from tests.pipeline.networks import CELL
 
@@ -56,6 +56,17 @@ def pots(columns: int, rows: int, plants: int) -> Pixels:
         row, column = divmod(number, columns)
         at = (column + 1) * CELL + CELL // 2, (row + 1) * CELL + CELL // 2
         cv2.circle(photo, at, CELL * 3 // 8, (250, 250, 250), -1)
+    return photo
+
+
+def sorted_pots(columns: int, rows: int, things: Sequence[Thing]) -> Pixels:
+    """The same bed with a green disc for a plant, a blue one for an empty pot, a red one for a dead plant."""
+    colours = {Thing.PLANT: (0, 250, 0), Thing.EMPTY_POT: (250, 0, 0), Thing.DEAD_PLANT: (0, 0, 250)}
+    photo = pots(columns, rows, 0)
+    for number, thing in enumerate(things):
+        row, column = divmod(number, columns)
+        at = (column + 1) * CELL + CELL // 2, (row + 1) * CELL + CELL // 2
+        cv2.circle(photo, at, CELL * 3 // 8, colours[thing], -1)
     return photo
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.boxes import centres, drop_duplicates, sizes
 from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.look import detect_tiled
 from pipeline.tiles import plan_tiles
-from pipeline.types import Detections
+from pipeline.types import Detections, Thing
 from tests.pipeline.scenes import BlobDetector, blobs, found
 
 MAX_IOU = MAX_CUT_OVERLAP = 0.5
@@ -88,9 +89,9 @@ def test_what_stays_are_strangers_and_what_goes_had_a_twin_that_stays(crowd: Det
     for row in kept:
         gone.remove(row)
     for i, a in enumerate(kept):
-        assert not any(a[5] == b[5] and are_twins(a, b) for b in kept[i + 1 :])
+        assert not any(are_twins(a, b) for b in kept[i + 1 :])
     for row in gone:
-        better = [a for a in kept if a[5] == row[5] and (a[6], -a[4]) <= (row[6], -row[4])]
+        better = [a for a in kept if (a[6], -a[4]) <= (row[6], -row[4])]
         assert any(are_twins(a, row) for a in better)
 
 
@@ -125,11 +126,18 @@ def test_a_small_plant_under_a_big_one_is_a_plant() -> None:
     assert len(merge(nested)) == 2
 
 
-def test_classes_are_never_merged() -> None:
-    twins = found([[0, 0, 50, 50], [0, 0, 50, 50]])
-    apart = Detections(twins.boxes, twins.scores, np.array([0, 1], np.int16), twins.cut)
-    assert len(merge(apart)) == 2
-    assert len(merge(twins)) == 1
+def test_one_pot_holds_one_thing_the_best_ranked() -> None:
+    plant, pot, dead = (found([[0, 0, 50, 50]], score) for score in (0.6, 0.8, 0.7))
+    pot = replace(pot, classes=np.array([Thing.EMPTY_POT], np.int16))
+    dead = replace(dead, classes=np.array([Thing.DEAD_PLANT], np.int16))
+    assert rows(merge(Detections.concat([plant, pot, dead]))) == rows(pot)
+    assert rows(merge(Detections.concat([dead, plant]))) == rows(dead)
+    # A doubtful pot silences no sure plant, and a cut one no whole plant.
+    assert rows(drop_duplicates(Detections.concat([plant, pot]), MAX_IOU, MAX_CUT_OVERLAP, 0.55)) == rows(pot)
+    doubtful = replace(pot, scores=np.array([0.5], np.float32))
+    assert rows(merge(Detections.concat([plant, doubtful]))) == rows(plant)
+    cut = replace(pot, cut=np.array([True]))
+    assert rows(merge(Detections.concat([plant, cut]))) == rows(plant)
 
 
 def test_nothing_stays_nothing() -> None:

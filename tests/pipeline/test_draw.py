@@ -22,6 +22,7 @@ from pipeline.types import (
     PhotoResult,
     PhotoStatus,
     Pixels,
+    Thing,
     Total,
 )
 from tests.pipeline.scenes import draw_bed, found
@@ -111,6 +112,22 @@ def test_the_count_stands_on_a_badge_in_the_middle_of_its_container() -> None:
         inside = (x > 60) & (x < 340) & (y > 210) & (y < 380)
         assert inside.sum() > 100
         assert (x[inside].mean(), y[inside].mean()) == pytest.approx((200, 295), abs=8)
+
+
+def test_a_dead_plant_is_crossed_out_an_empty_pot_framed_and_both_are_in_the_key() -> None:
+    plants = found([[100, 220, 140, 260], [200, 220, 240, 260]])
+    dead = replace(plants, classes=np.array([Thing.PLANT, Thing.DEAD_PLANT], np.int16))
+    count = count_in(ContainerKind.BOX, SQUARE, 2)
+    plain = draw_overlay(grey(400, 400), result_of((count,), plants))
+    marked = replace(result_of((replace(count, dead=1),), dead), pots=found([[200, 320, 240, 360]]))
+    overlay = draw_overlay(grey(400, 400), marked)
+    white = (overlay.astype(int) - plain).sum(axis=2) > 300
+    assert white[240, 220]  # the middle of the cross
+    assert not white[220:260, 100:140].any()  # nothing on the plant that lives
+    frame = white[325:356, 205:236]
+    assert frame.any()
+    assert not frame[8:-8, 8:-8].any()  # hollow
+    assert white[:150, :30].any()  # the key, in the panel
 
 
 def test_every_kind_has_a_name_and_a_colour_of_its_own() -> None:

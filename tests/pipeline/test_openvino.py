@@ -17,7 +17,7 @@ from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.detect import load_detector, load_segmenter
 from pipeline.errors import ModelError
 from pipeline.look import detect_tiled
-from pipeline.types import ContainerKind
+from pipeline.types import ContainerKind, Thing
 from tests.pipeline.networks import CELL, PLANT, SIDE, save, save_detector, save_segmenter, tiny_config
 from tests.pipeline.scenes import draw_bed
 
@@ -62,12 +62,13 @@ def test_colours_reach_the_network_as_red_green_blue(tmp_path: Path) -> None:
     means = op.reduce_mean(image, np.array([2, 3]), keep_dims=False)  # (1, 3)
     scores = op.reshape(means, np.array([1, 3, 1]), special_zero=False)
     output = op.concat([np.full((1, 4, 1), 8, np.float32), scores], axis=1)
-    classes = {"name": "colours", "classes": ["red", "green", "blue"], "min_score": 0.3}
+    classes = {"name": "colours", "classes": ["planta_muerta", "Plant", "maceta_vacia"], "min_score": 0.3}
     config = with_detector(tiny_config(tmp_path), save(tmp_path, ov.Model([output], [image]), classes))
-    blue = np.zeros((SIDE, SIDE, 3), np.uint8)
-    blue[..., 0] = 255  # OpenCV's order
-    (found,) = load_detector(config)([blue])
-    assert found.classes.tolist() == [2]
+    detector = load_detector(config)
+    blue, green, red = (np.zeros((SIDE, SIDE, 3), np.uint8) for _ in range(3))
+    blue[..., 0] = green[..., 1] = red[..., 2] = 255  # OpenCV's order
+    things = [found.classes.tolist() for found in detector([red, green, blue])]
+    assert things == [[Thing.DEAD_PLANT], [Thing.PLANT], [Thing.EMPTY_POT]]
 
 
 def test_a_setting_overrides_the_threshold_of_the_card(tmp_path: Path) -> None:
@@ -94,15 +95,23 @@ def test_a_photo_without_container_gives_none(tmp_path: Path) -> None:
     assert load_segmenter(tiny_config(tmp_path))(np.zeros((300, 400, 3), np.uint8)) == []
 
 
-@pytest.mark.parametrize("classes", [("plant", "weed"), ("plant",) * 3])
+@pytest.mark.parametrize("classes", [("plant", "dead_plant"), ("plant",) * 3])
 def test_a_card_with_the_wrong_number_of_classes_is_refused(tmp_path: Path, classes: tuple[str, ...]) -> None:
-    two = save_detector(tmp_path / "two", classes=("plant", "weed"))
+    two = save_detector(tmp_path / "two", classes=("plant", "dead_plant"))
     config = tiny_config(tmp_path)
     assert load_detector(with_detector(config, two))
     one = save_detector(tmp_path / "one")
     one.write_text(one.read_text().replace('["plant"]', str(list(classes)).replace("'", '"')))
     with pytest.raises(ModelError, match=r"cells\.xml gives an output of shape .* class"):
         load_detector(with_detector(config, one))
+
+
+def test_a_class_that_means_nothing_is_never_passed_over(tmp_path: Path) -> None:
+    card = save_detector(tmp_path / "weeds", classes=("plant", "weed"))
+    with pytest.raises(
+        ModelError, match=r"'weed' is none of dead_plant, .*; correct the classes in its card"
+    ):
+        load_detector(with_detector(tiny_config(tmp_path), card))
 
 
 def test_a_network_with_suppression_inside_is_refused(tmp_path: Path) -> None:

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from demeter_cli.settings import shipped
+from pipeline.boxes import centres
 from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.decode import decode
 from pipeline.errors import ModelError, PhotoError
 from pipeline.look import detect_tiled
 from pipeline.photo import Counter
-from pipeline.types import ContainerKind, Photo, PhotoResult, PhotoStatus, Pixels
-from tests.pipeline.networks import CELL, SIDE, tiny_config
-from tests.pipeline.scenes import BlobDetector, pots
+from pipeline.types import ContainerKind, Photo, PhotoResult, PhotoStatus, Pixels, Thing
+from tests.pipeline.networks import CELL, SIDE, save_sorter, tiny_config
+from tests.pipeline.scenes import BlobDetector, pots, sorted_pots
 
 
 @pytest.fixture
@@ -52,6 +53,50 @@ def test_a_drawn_bed_is_counted_exactly(tmp_path: Path, config: PipelineConfig, 
     middles = (result.detections.boxes[:, :2] + result.detections.boxes[:, 2:]) / 2
     assert (pixels[middles[:, 1].astype(int), middles[:, 0].astype(int)] == 250).all()
     assert len(np.unique(middles, axis=0)) == plants
+
+
+PLANT, POT, DEAD = Thing.PLANT, Thing.EMPTY_POT, Thing.DEAD_PLANT
+
+
+@pytest.mark.parametrize(
+    "things",
+    [[PLANT] * 7 + [POT] * 5 + [DEAD] * 3, [POT, DEAD, PLANT] * 20, [DEAD] * 4, [PLANT] + [POT] * 30],
+)
+def test_dead_plants_are_plants_and_empty_pots_count_as_nothing(tmp_path: Path, things: list[Thing]) -> None:
+    config = replace(tiny_config(tmp_path), detector=ModelChoice(save_sorter(tmp_path / "models")))
+    result = count(config, save(tmp_path, sorted_pots(12, 10, things)))
+    dead, pots = things.count(DEAD), things.count(POT)
+    assert result.seen == result.total == result.main.total == len(things) - pots
+    assert (result.dead, result.empty_pots) == (dead, pots)
+    (bed,) = result.counts
+    assert (bed.seen, bed.dead, bed.empty_pots) == (len(things) - pots, dead, pots)
+    assert len(result.detections) == len(result.owner) == result.seen
+    assert result.detections.dead.sum() == dead
+    # Where they are said to be, they are.
+    for found, thing in ((result.detections.take(result.detections.dead), DEAD), (result.pots, POT)):
+        at = (centres(found.boxes) // CELL - 1).astype(int)
+        assert sorted(12 * at[:, 1] + at[:, 0]) == [n for n, it in enumerate(things) if it is thing]
+
+
+def test_a_bed_of_empty_pots_alone_is_not_booked(tmp_path: Path) -> None:
+    config = replace(tiny_config(tmp_path), detector=ModelChoice(save_sorter(tmp_path / "models")))
+    result = count(config, save(tmp_path, sorted_pots(12, 10, [POT] * 40)))
+    assert (result.total, result.empty_pots, result.status) == (0, 40, PhotoStatus.REFUSED)
+
+
+def test_empty_pots_outside_every_container_are_told_and_are_no_empty_container(tmp_path: Path) -> None:
+    config = replace(tiny_config(tmp_path), detector=ModelChoice(save_sorter(tmp_path / "models")))
+    pixels = np.zeros((40 * CELL, 40 * CELL, 3), np.uint8)
+    pixels[: 20 * CELL] = 60
+    pixels[2 * CELL : 3 * CELL, : 30 * CELL, 1] = 250
+    for column in (4, 12, 20):
+        pixels[35 * CELL : 36 * CELL, column * CELL : (column + 1) * CELL, 0] = 250
+    result = count(config, save(tmp_path, pixels))
+    assert [(kept.container.kind, kept.seen, kept.empty_pots) for kept in result.counts] == [
+        (ContainerKind.SEGMENT, 30, 0),
+        (ContainerKind.LOOSE, 0, 3),
+    ]
+    assert (result.empty_pots, result.empty_containers) == (3, 0)
 
 
 def test_the_answer_says_how_large_the_photo_is_and_where_the_time_went(
