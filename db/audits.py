@@ -34,6 +34,7 @@ class AuditRow:
     status: AuditStatus
     created_at: dt.datetime
     expires_at: dt.datetime
+    recorded: bool  # hand counts are in
     seed: int
     photos: int
     frames: int
@@ -124,6 +125,7 @@ def audits(connection: Connection, code: str | None = None) -> list[AuditRow]:
             status=AuditStatus(row.status),
             created_at=row.created_at,
             expires_at=row.expires_at,
+            recorded=row.recorded_at is not None,
             seed=row.seed,
             photos=row.photos,
             frames=row.frames,
