@@ -13,7 +13,7 @@ from demeter_cli.formats import Format
 from pipeline.audit.words import Language
 
 if TYPE_CHECKING:
-    from db.audits import AuditRow, TileRow
+    from db.audits import AuditRow
     from pipeline.audit.ratio import Bias
 
 app = typer.Typer(no_args_is_help=True, help="Correct counts by counting some of the photos by hand.")
@@ -57,7 +57,8 @@ def start(
     settings = load_settings(ctx.obj)
     with open_database(settings) as connection:
         drawn, page = auditing.start(connection, settings, auditing.Draw(wanted, tiles, seed, lang), out)
-    output.say(f"{drawn.code}: {drawn.tiles} tiles of {drawn.photos} photos, seed {drawn.seed}.")
+    source = "one photo" if drawn.photos == 1 else f"{drawn.photos} photos"
+    output.say(f"{drawn.code}: {drawn.tiles} tiles from {source}, seed {drawn.seed}.")
     output.say(f"Print and count: {page}", wrap=False)
     output.say(f"Then: demeter model audit record {drawn.code} {page.with_name('counts.csv')}", wrap=False)
 
@@ -240,8 +241,14 @@ def _print_biases(rows: list[dict[str, Any]], output_format: Format, title: str)
                 for row in rows
             ]
             columns = {
-                **{"product": "product", "season": "season", "tiles": "tiles", "machine": "machine"},
-                **{"hand": "hand", "factor": "factor", "standard_error": "± s.e.", "interval": "90% range"},
+                "product": "product",
+                "season": "season",
+                "tiles": "tiles",
+                "machine": "machine",
+                "hand": "hand",
+                "factor": "factor",
+                "standard_error": "± s.e.",
+                "interval": "90% range",
             }
             figures = ("factor", "standard_error", "interval")
             droppable = ("machine", "hand", "standard_error", "tiles", "interval")
@@ -289,8 +296,13 @@ def list_audits(ctx: typer.Context, output_format: FormatOption = Format.TABLE) 
     with open_database(load_settings(ctx.obj)) as connection:
         rows = [auditing.audit_dict(row, now) for row in audits(connection)]
     columns = {
-        **{"audit": "audit", "status": "status", "counted": "counted", "tiles": "tiles", "photos": "photos"},
-        **{"created_at": "drawn", "expires_at": "expires"},
+        "audit": "audit",
+        "status": "status",
+        "counted": "counted",
+        "tiles": "tiles",
+        "photos": "photos",
+        "created_at": "drawn",
+        "expires_at": "expires",
     }
     match output_format:
         case Format.JSON:

@@ -29,8 +29,8 @@ PAGE, COUNTS = "sheet.html", "counts.csv"
 TEMPLATE = "sheet.html.jinja"
 # Around the frame, in plant sizes: enough to see where a plant on its edge has its middle.
 CONTEXT = 1.5
-# A picture's longer side; on paper it is some 9 cm, so this prints sharply.
-LONG_SIDE = 1000
+# A picture's longer side; on paper it is some 9 cm, so this prints at 225 dots an inch.
+LONG_SIDE = 800
 MOST_ENLARGED = 8.0
 # How far what lies outside the frame fades to white.
 FADE = 0.55
@@ -91,13 +91,16 @@ def draw_tile(photo: Pixels, frame: Frame, file: Path) -> Pixels:
     size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     large: Pixels = cv2.resize(crop, size, interpolation=way).astype(np.uint8, copy=False)
+    # The lines lie around the frame, so that they cover nothing of what is to be counted, and need room where
+    # it ends with the photo.
+    room = 2 * LINE
     x1, x2 = (round((x - left) * scale) for x in (frame.x1, frame.x2))
     y1, y2 = (round((y - top) * scale) for y in (frame.y1, frame.y2))
-    canvas: Pixels = np.round(large + FADE * (255.0 - large)).astype(np.uint8)
-    # The lines lie around the frame, so that they cover nothing of what is to be counted.
-    for ink, reach in ((0, 2 * LINE), (255, LINE)):
-        canvas[max(0, y1 - reach) : y2 + reach, max(0, x1 - reach) : x2 + reach] = ink
-    canvas[y1:y2, x1:x2] = large[y1:y2, x1:x2]
+    faded = np.round(large + FADE * (255.0 - large)).astype(np.uint8)
+    canvas: Pixels = np.pad(faded, ((room, room), (room, room), (0, 0)), constant_values=255)
+    for ink, reach in ((0, room), (255, LINE)):
+        canvas[y1 + room - reach : y2 + room + reach, x1 + room - reach : x2 + room + reach] = ink
+    canvas[y1 + room : y2 + room, x1 + room : x2 + room] = large[y1:y2, x1:x2]
     return canvas
 
 
