@@ -224,7 +224,7 @@ def close_sheet(connection: Connection, audit: AuditRow) -> AuditRow:
     if audit.counted < min(LEAST_TILES, audit.tiles):
         raise AuditRefused(
             f"{audit.code}: {audit.counted} of {audit.tiles} tiles are counted, and at least"
-            f" {min(LEAST_TILES, audit.tiles)} are needed; nothing was saved"
+            f" {min(LEAST_TILES, audit.tiles)} are needed"
         )
     connection.execute(
         update(Audit)

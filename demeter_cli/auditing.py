@@ -104,7 +104,7 @@ def _require_enough_tiles(photos: list[Candidate], tiles: int) -> None:
         return
     if len(of_domain) == 1:
         raise AuditRefused(f"{tiles} tiles are too few: a correction needs at least {LEAST_TILES}")
-    shown = ", ".join(f"{sku} in {season} ({number})" for (sku, season), number in of_domain.most_common(4))
+    shown = ", ".join(f"{sku} in {season.months}" for (sku, season), _ in of_domain.most_common(4))
     raise AuditRefused(
         f"{tiles} tiles are too few for {len(of_domain)} products and seasons, of which each needs"
         f" {LEAST_TILES}: choose with --product, --since or --place ({shown}"
@@ -163,7 +163,12 @@ def ask(connection: Connection, audit: AuditRow, rows: list[TileRow], by: str) -
             continue
         most = most_plausible(row.count.tile.frame.expected)
         while True:
-            text = typer.prompt(f"Tile {row.number} ({row.place})", default="", show_default=False, err=True)
+            try:
+                text = typer.prompt(
+                    f"Tile {row.number} ({row.place})", default="", show_default=False, err=True
+                )
+            except typer.Abort:  # Typer's word for Ctrl-C and the end of input
+                raise KeyboardInterrupt from None
             if not text.strip():
                 break
             try:
@@ -200,7 +205,10 @@ def record_file(
         )
     with connection.begin():
         save_hand_counts(connection, audit, ((a.tile, a.plants, a.remark) for a in answers.read), by)
-        close_sheet(connection, audit)
+        try:
+            close_sheet(connection, audit)
+        except AuditRefused as error:
+            raise AuditRefused(f"{error}; nothing was saved") from None
 
 
 def bias_rows(biases: list[Bias], tiles: list[TileRow]) -> list[dict[str, Any]]:
@@ -212,6 +220,7 @@ def bias_rows(biases: list[Bias], tiles: list[TileRow]) -> list[dict[str, Any]]:
             "sku": names[bias.domain][0],
             "season": bias.domain.season.value,
             "tiles": bias.tiles,
+            "photos": bias.photos,
             "machine": round(bias.machine, 1),
             "hand": bias.hand,
             "factor": _finite(bias.factor),

@@ -218,12 +218,17 @@ def _confirm(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise typer.BadParameter("no terminal to ask at: say --yes, or --dry-run", param_hint="--yes")
-    if not typer.confirm(question, err=True):
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:  # Typer's word for Ctrl-C and the end of input
+        raise KeyboardInterrupt from None
+    if not agreed:
         raise typer.Exit(0)
 
 
 def _print_biases(rows: list[dict[str, Any]], output_format: Format, title: str) -> None:
     from demeter_cli import output
+    from pipeline.audit.records import Season
 
     match output_format:
         case Format.JSON:
@@ -234,6 +239,7 @@ def _print_biases(rows: list[dict[str, Any]], output_format: Format, title: str)
             shown = [
                 {
                     **row,
+                    "season": Season(row["season"]).months,
                     "factor": _figure(row["factor"]),
                     "standard_error": _figure(row["standard_error"]),
                     "interval": f"{_figure(row['low'])}–{_figure(row['high'])}",
@@ -255,7 +261,8 @@ def _print_biases(rows: list[dict[str, Any]], output_format: Format, title: str)
             output.print_table(shown, columns, title=title, figures=figures, droppable=droppable)
             for row in rows:
                 if row["refusal"] or row["doubt"]:
-                    output.say(f"{row['product']} ({row['season']}): {row['refusal'] or row['doubt']}")
+                    months = Season(row["season"]).months
+                    output.say(f"{row['product']} ({months}): {row['refusal'] or row['doubt']}")
 
 
 def _figure(number: float | None) -> str:
@@ -346,6 +353,7 @@ def _print_audit(
     audit: AuditRow, tiles: list[dict[str, Any]], found: list[dict[str, Any]], applied: list[dict[str, Any]]
 ) -> None:
     from demeter_cli import output
+    from pipeline.audit.records import Season
 
     columns = {"tile": "tile", "place": "place", "hand": "hand", "machine": "machine", "remark": "remark"}
     title = f"{audit.code}: {audit.status}, {audit.counted} of {audit.tiles} tiles counted"
@@ -357,4 +365,5 @@ def _print_audit(
     _print_biases(found, Format.TABLE, "Plants by hand for each by machine")
     for row in applied:
         end = "withdrawn" if row["withdrawn_at"] else f"until {row['valid_until']:%Y-%m-%d}"
-        output.say(f"Applied: {row['product']} ({row['season']}) ×{row['factor']:.3f}, {end}")
+        months = Season(row["season"]).months
+        output.say(f"Applied: {row['product']} ({months}) ×{row['factor']:.3f}, {end}")

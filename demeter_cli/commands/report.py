@@ -119,7 +119,7 @@ def warn_of_expired(connection: Connection, rows: list[dict[str, Any]]) -> None:
     for row in expired(connection, {row["sku"] for row in rows}, dt.datetime.now(dt.UTC)):
         output.tell(
             f"{row.audit} expired on {row.valid_until:%Y-%m-%d}: counts of {row.product}"
-            f" ({row.season}) are no longer corrected. Start another audit, or end this one with"
+            f" ({row.season.months}) are no longer corrected. Start another audit, or end this one with"
             f" `demeter model audit withdraw {row.audit}`."
         )
 

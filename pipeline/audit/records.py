@@ -21,6 +21,10 @@ class Season(StrEnum):
     JJA = "JJA"
     SON = "SON"
 
+    @property
+    def months(self) -> str:
+        return {"DJF": "Dec–Feb", "MAM": "Mar–May", "JJA": "Jun–Aug", "SON": "Sep–Nov"}[self.value]
+
 
 def season_of(taken: dt.datetime) -> Season:
     """By the month on the photo's own clock."""
