@@ -6,6 +6,7 @@
     └── EmbeddedServerError   our own server cannot be started here
     NotFound                  a code that a person gave is not in the database
     SeedError                 a seed file holds a row that cannot be loaded
+    AuditRefused              an audit cannot do what is asked of it
     Busy                      another run holds the lock
 
 Every message says what happened, where, and what to do.
@@ -36,6 +37,10 @@ class NotFound(Exception):
 
 class SeedError(Exception):
     """A seed file holds a row that cannot be loaded."""
+
+
+class AuditRefused(Exception):
+    """An audit cannot do what is asked of it: too few tiles, too late, or nothing to correct."""
 
 
 class Busy(Exception):

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from db.corrections import corrected
 from db.errors import Busy
 from db.models.photos import Image, PhotoSession, Run
 from db.models.vocabulary import ImageStatus, RunStatus, SessionStatus
@@ -338,5 +339,5 @@ def _book(
     ).all()
     for other in earlier:
         take_back_counts(connection, other, run.user_id)
-    seen = tallies(connection, session_id)
+    seen = corrected(connection, session_id, lot.product_id, tallies(connection, session_id))
     return book_photo_count(connection, PhotoCount(session_id, place.id, counted_at, run.user_id, seen), lot)

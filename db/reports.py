@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
+from db.models.audits import Audit, Correction, SessionCorrection
 from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductState
 from db.models.places import StorageBin, StorageLocation
 from db.models.stock import Count, StockBatch, StockMovement
@@ -34,7 +35,9 @@ class StockRow:
     """Plants of one product, state, size and pot at one place.
 
     `low` and `high` bound the last counts, carried on by the movements since; None where nothing was
-    counted. `counted_at` is the oldest of those counts: the figure is no fresher than that.
+    counted. `counted_at` is the oldest of those counts: the figure is no fresher than that. `correction` is
+    what corrections from an audit added to those counts, None where none did; `factor` is None also where
+    they had several.
     """
 
     place: str
@@ -47,6 +50,9 @@ class StockRow:
     low: int | None
     high: int | None
     counted_at: dt.datetime | None
+    correction: int | None
+    factor: float | None
+    audit: str | None
 
 
 def stock(
@@ -72,6 +78,9 @@ def stock(
             case((func.bool_and(lots.c.low.is_not(None)), func.greatest(0, total - below))),
             case((func.bool_and(lots.c.high.is_not(None)), total + above)),
             func.min(lots.c.counted_at),
+            _whole(func.sum(SessionCorrection.plants)),
+            case((func.min(Correction.factor) == func.max(Correction.factor), func.min(Correction.factor))),
+            func.string_agg(Audit.code.distinct(), ", "),
         )
         .select_from(lots)
         .join(StockBatch, StockBatch.id == lots.c.batch_id)
@@ -81,6 +90,15 @@ def stock(
         .join(ProductState, ProductState.id == StockBatch.product_state_id)
         .outerjoin(ProductSize, ProductSize.id == StockBatch.product_size_id)
         .outerjoin(PackagingCatalog, PackagingCatalog.id == StockBatch.packaging_catalog_id)
+        .outerjoin(
+            SessionCorrection,
+            and_(
+                SessionCorrection.session_id == lots.c.session_id,
+                SessionCorrection.category == StorageBin.category,
+            ),
+        )
+        .outerjoin(Correction, Correction.id == SessionCorrection.correction_id)
+        .outerjoin(Audit, Audit.id == Correction.audit_id)
         .group_by(
             StorageLocation.code,
             Product.common_name,
@@ -123,7 +141,10 @@ def _lots(as_of: dt.datetime | None) -> Select[Any]:
     counts = aliased(Count)
     counted_until = literal(True) if as_of is None else counts.counted_at <= as_of
     last = (
-        select(counts.batch_id, counts.counted_at, counts.quantity, counts.low, counts.high)
+        select(
+            *(counts.batch_id, counts.session_id, counts.counted_at),
+            *(counts.quantity, counts.low, counts.high),
+        )
         .where(counts.status == CountStatus.ACCEPTED.value, counted_until)
         .ext(distinct_on(counts.batch_id))
         .order_by(counts.batch_id, counts.counted_at.desc(), counts.id.desc())
@@ -136,4 +157,5 @@ def _lots(as_of: dt.datetime | None) -> Select[Any]:
         func.greatest(0, last.c.low + since).label("low"),
         (last.c.high + since).label("high"),
         last.c.counted_at,
+        last.c.session_id,
     ).outerjoin(last, and_(last.c.batch_id == booked.c.batch_id))

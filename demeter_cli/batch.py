@@ -149,21 +149,26 @@ class Batch:
         return Stored(key, overlay, taken)
 
     def _add_row(self, photo: Photo, held: Claim, posted: int | None, known: bool = False) -> None:
+        from db.corrections import step_of
         from db.sessions import session_row
         from pipeline.find import printable
 
         session = session_row(self.connection, held.session_id)
+        step = step_of(self.connection, held.session_id)
         self.connection.rollback()
-        seen, hidden = session.seen, session.hidden
+        seen, hidden, low, high = session.seen, session.hidden, session.low, session.high
+        total = None if seen is None or hidden is None else seen + hidden
+        if step and total is not None and low is not None and high is not None:
+            (low, high), total = step.bounds(total, low, high), total + step.plants
         self.rows[photo.sha256] = {
             "photo": printable(photo.path),
             "sha256": photo.sha256,
             "place": session.place,
             "seen": seen,
             "hidden": hidden,
-            "total": None if seen is None or hidden is None else seen + hidden,
-            "low": session.low,
-            "high": session.high,
+            "total": total,
+            "low": low,
+            "high": high,
             "seconds": None if known else session.seconds,
             "status": session.status,
             "known": known,
@@ -171,6 +176,8 @@ class Batch:
             "warnings": list(session.warnings),
             "error": session.error,
             "overlay": session.overlay_key and str(self.settings.photo_dir / session.overlay_key),
+            "correction": step and step.plants,
+            "audit": step and step.audit,
         }
 
     def _add_failure(self, failure: PhotoFailure) -> None:
@@ -188,7 +195,7 @@ class Batch:
             "booked": None,
             "warnings": [],
             "error": failure.reason,
-            "overlay": None,
+            **dict.fromkeys(("overlay", "correction", "audit")),
         }
 
     def _add_duplicate(self, run: RunInfo, photo: Photo, place: Place | None) -> None:

@@ -40,6 +40,7 @@ EXIT_CODES: dict[type[BaseException], ExitCode] = {
     pipeline.WorkerCrash: ExitCode.CRASH,
     db.NotFound: ExitCode.USAGE,
     db.SeedError: ExitCode.MISMATCH,
+    db.AuditRefused: ExitCode.MISMATCH,
     db.Busy: ExitCode.BUSY,
     db.DatabaseError: ExitCode.DATABASE,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import os
 import tomllib
@@ -51,6 +52,8 @@ class Settings(BaseSettings):
     max_megapixels: Annotated[float, Field(gt=0)] = 120.0
     min_side: Annotated[int, Field(ge=1)] = 64
 
+    audit_days: Annotated[int, Field(ge=1, le=3650)] = 120
+
     workers: Annotated[int, Field(ge=0)] | None = None
     threads: Annotated[int, Field(ge=0)] = 0
 
@@ -86,6 +89,10 @@ class Settings(BaseSettings):
     @property
     def photo_dir(self) -> Path:
         return self.data_dir / "photos"
+
+    def today(self, moment: dt.datetime) -> dt.date:
+        """The day at the site."""
+        return moment.astimezone(ZoneInfo(self.timezone)).date()
 
     def workers_for(self, photos: int, flag: int | None) -> int:
         """The flag, else the setting, else a process per core up to two, and no more than photos."""

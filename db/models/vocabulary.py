@@ -106,3 +106,10 @@ class MovementSource(StrEnum):
     IA = "ia"
     CALCULATED = "calculated"
     MANUAL_CORRECTION = "manual_correction"
+
+
+class AuditStatus(StrEnum):
+    DRAWN = "drawn"
+    RECORDED = "recorded"
+    APPLIED = "applied"
+    WITHDRAWN = "withdrawn"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from demeter_cli.commands import audit
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("demeter")
 
 app = typer.Typer(no_args_is_help=True, help="Measure the models.")
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback()

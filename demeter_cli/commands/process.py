@@ -69,26 +69,33 @@ def process(
 COLUMNS = {"photo": "photo", "place": "place", **COUNT_COLUMNS}
 CSV_COLUMNS = (
     *("photo", "sha256", "place", "seen", "hidden", "total", "low", "high", "seconds", "status"),
-    *("known", "booked", "error"),
+    *("known", "booked", "error", "correction", "audit"),
 )
 
 
 def _print(connection: Connection, rows: list[dict[str, Any]], overlays: Path, output_format: Format) -> None:
     from demeter_cli import output
-    from demeter_cli.commands.report import print_stock, stock_rows
+    from demeter_cli.commands.report import print_stock, stock_rows, warn_of_expired
 
+    touched = {row["place"] for row in rows if row.get("place")}
+    stock = [row for row in stock_rows(connection) if row["place"] in touched]
+    warn_of_expired(connection, stock)
     if output_format is Format.CSV:
         output.print_csv(rows, CSV_COLUMNS)
         return
-    touched = {row["place"] for row in rows if row.get("place")}
-    stock = [row for row in stock_rows(connection) if row["place"] in touched]
     if output_format is Format.JSON:
         output.print_json({"photos": rows, "stock": stock, "overlays": str(overlays)})
         return
+    columns = dict(COLUMNS)
+    if any(row["audit"] for row in rows):  # what an audit added, between the parts of the total and the total
+        columns = {"photo": "photo", "place": "place", "seen": "seen", "hidden": "hidden"}
+        columns |= {"corrected": "corrected", **COUNT_COLUMNS}
     for row in rows:
         row["interval"] = output.interval(row["low"], row["high"])
         row["photo"] = Path(row["photo"]).name
-    output.print_table(rows, COLUMNS, droppable=("seconds", "hidden", "seen", "interval", "place"))
+        row["corrected"] = "" if row["correction"] is None else f"{row['correction']:+d}"
+    droppable = ("seconds", "hidden", "seen", "corrected", "interval", "place")
+    output.print_table(rows, columns, droppable=droppable, figures=("corrected",))
     output.print_warnings(rows)
     for hint in _hints(rows):
         output.say(hint)

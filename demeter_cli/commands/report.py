@@ -46,6 +46,7 @@ def stock(
     moment = parse_moment(as_of, ZoneInfo(settings.timezone)) if as_of else None
     with open_database(settings) as connection:
         rows = stock_rows(connection, moment, place)
+        warn_of_expired(connection, rows)
     match output_format:
         case Format.JSON:
             output.print_json(rows)
@@ -57,7 +58,10 @@ def stock(
             output.say(f"No stock: nothing has been booked {'until then' if moment else 'yet'}.")
 
 
-CSV_COLUMNS = ("place", "product", "sku", "state", "size", "packaging", "plants", "low", "high", "counted_at")
+CSV_COLUMNS = (
+    *("place", "product", "sku", "state", "size", "packaging", "plants", "low", "high", "counted_at"),
+    *("correction", "factor", "audit"),
+)
 
 
 def stock_rows(
@@ -80,10 +84,44 @@ def print_stock(rows: list[dict[str, Any]], title: str) -> None:
         "interval": "90% range",
         "counted_at": "counted",
     }
-    shown = [{**row, "interval": output.interval(row["low"], row["high"])} for row in rows]
+    corrected = [row for row in rows if row["audit"]]
+    if corrected:
+        columns["corrected"] = "corrected"
+    shown = [
+        {
+            **row,
+            "interval": output.interval(row["low"], row["high"]),
+            "corrected": "" if row["correction"] is None else f"{row['correction']:+d}",
+        }
+        for row in rows
+    ]
     total = {"place": "all", "plants": sum(row["plants"] for row in rows), "interval": _interval(rows)}
-    droppable = ("counted_at", "packaging", "interval")
-    output.print_table(shown, columns, title=title, total=total, droppable=droppable)
+    droppable = ("counted_at", "packaging", "interval", "corrected")
+    output.print_table(shown, columns, title=title, total=total, droppable=droppable, figures=("corrected",))
+    for line in _footnotes(corrected):
+        output.say(line)
+
+
+def _footnotes(corrected: list[dict[str, Any]]) -> list[str]:
+    """Which audit corrected which product, and by how much; also where the column found no room."""
+    notes = {(row["audit"], row["product"], row["factor"]): None for row in corrected}
+    return [
+        f"{product}: corrected {'by several factors' if factor is None else f'×{factor:.3f}'} after {audit}"
+        for audit, product, factor in notes
+    ]
+
+
+def warn_of_expired(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """On stderr: the products here whose counts are no longer corrected, since their audit is too old."""
+    from db.corrections import expired
+    from demeter_cli import output
+
+    for row in expired(connection, {row["sku"] for row in rows}, dt.datetime.now(dt.UTC)):
+        output.tell(
+            f"{row.audit} expired on {row.valid_until:%Y-%m-%d}: counts of {row.product}"
+            f" ({row.season.months}) are no longer corrected. Start another audit, or end this one with"
+            f" `demeter model audit withdraw {row.audit}`."
+        )
 
 
 def _interval(rows: list[dict[str, Any]]) -> str:
