@@ -86,8 +86,8 @@ from tests.pipeline.test_run import as_photo
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     photos = [as_photo(path) for path in sorted(folder.glob("*.png"))]
-    print(len(list(run(photos, tiny_config(folder, workers=0)))), flush=True)
     try:
+        print(len(list(run(photos, tiny_config(folder, workers=0)))), flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
