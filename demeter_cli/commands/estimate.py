@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def estimate(
     ctx: typer.Context,
     sessions: Annotated[
-        list[str] | None, typer.Argument(metavar="[SESSION]...", help="Numbers of counts (default: all).")
+        list[str] | None, typer.Argument(metavar="SESSION", help="Numbers of counts (default: all).")
     ] = None,
     place: Annotated[
         list[str] | None,
