@@ -83,8 +83,9 @@ def restate(connection: Connection, run: RunInfo, session_id: int, result: Photo
             return Restated(before, changed=False)
         rows_before = _estimates(connection, session_id)
         ensure_partitions(connection, now.date(), 1)
+        rejected = _rejected(connection, session_id)
         _replace(connection, session, result, now)
-        posted = _book_anew(connection, run.user_id, session)
+        posted = _book_anew(connection, run.user_id, session, rejected=rejected)
         _remember(connection, run, session_id, (before, rows_before, posted))
     return Restated(before, changed=True, posted=posted)
 
@@ -145,11 +146,16 @@ def _replace(connection: Connection, session: _Session, result: PhotoResult, now
     copy_estimations(connection, session.id, kept, common)
 
 
-def _book_anew(connection: Connection, user: int, session: _Session) -> int | None:
+def _rejected(connection: Connection, session_id: int) -> bool:
+    """Whether a person rejected what the session says now. Without plants there was nothing to reject."""
+    statuses = connection.scalars(select(Count.status).where(Count.session_id == session_id)).all()
+    plants = sum(tally.quantity for tally in tallies(connection, session_id).values())
+    return bool(statuses) and CountStatus.ACCEPTED.value not in statuses and plants > 0
+
+
+def _book_anew(connection: Connection, user: int, session: _Session, *, rejected: bool) -> int | None:
     """Take back the session's count and post the new one, as one difference: what left the place since is
-    never without stock in between. Nothing is booked that was not, or that a person rejected."""
-    statuses = connection.scalars(select(Count.status).where(Count.session_id == session.id)).all()
-    rejected = bool(statuses) and CountStatus.ACCEPTED.value not in statuses
+    never without stock in between. What waits for a place, or was `rejected`, is not booked."""
     batches = reject_counts(connection, session.id, user)
     posted = 0
     lot = lot_at(connection, session.place, session.counted_at) if session.place else None
