@@ -26,6 +26,7 @@ from db.sessions import (
     copy_detections,
     copy_estimations,
     save_containers,
+    save_evidence,
     save_image,
     save_totals,
     storable,
@@ -269,6 +270,8 @@ def save_result(
         status = _status(result, held.place, lot)
         place_id = held.place.id if held.place else None
         save_totals(connection, held.session_id, result, place_id, (status, stored.overlay_key))
+        if stored.evidence is not None:
+            save_evidence(connection, held.session_id, *stored.evidence)
         save_containers(connection, held.session_id, result)
         common = (classify(connection, lot, run.model) if lot else None, now)
         copy_detections(connection, held.session_id, result, common)

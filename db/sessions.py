@@ -31,15 +31,31 @@ CATEGORY_OF_KIND = {
     ContainerKind.SEEDLING_TRAY: BinCategory.SEEDLING_TRAY,
     ContainerKind.LOOSE: BinCategory.SEGMENT,  # they stand on the ground
 }
+# Of an estimate, by the names of `pipeline.types.Estimate` and of the columns.
+ESTIMATE_REALS = (
+    *(
+        "y_start",
+        "y_end",
+        "residual_px",
+        "suppressed_px",
+        "cell_px",
+        "plants",
+        "size_px",
+        "slope",
+        "occluded",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Where the files of a photo are, as keys under the photo folder, and when it was taken."""
+    """Where the files of a photo are, as keys under the photo folder, and when it was taken. `evidence` is a
+    key and the sha256 of the file."""
 
     original_key: str
     overlay_key: str | None
     captured_at: dt.datetime | None
+    evidence: tuple[str, str] | None = None
 
 
 def save_image(connection: Connection, image_id: uuid.UUID, result: PhotoResult, stored: Stored) -> None:
@@ -101,6 +117,12 @@ def save_totals(
             finished_at=func.now(),
         )
     )
+
+
+def save_evidence(connection: Connection, session_id: int, key: str, sha256: str) -> None:
+    """Where the file is that the session can be estimated from again."""
+    values = {"evidence_key": key, "evidence_sha256": sha256}
+    connection.execute(update(PhotoSession).where(PhotoSession.id == session_id).values(values))
 
 
 def save_containers(connection: Connection, session_id: int, result: PhotoResult) -> None:
@@ -175,14 +197,13 @@ def copy_estimations(
     if not rows:
         return
     estimates = [estimate for _, estimate in rows]
-    reals = ("y_start", "y_end", "residual_px", "suppressed_px", "cell_px", "plants")
     columns: dict[str, Column] = {
         "session_id": session_id,
         "session_container_id": np.array([container for container, _ in rows], np.int64),
         "method": estimates[0].method,
         "version": estimates[0].version,
         "band_number": np.array([estimate.band for estimate in estimates], np.int16),
-        **{name: np.array([getattr(e, name) for e in estimates], np.float32) for name in reals},
+        **{name: np.array([getattr(e, name) for e in estimates], np.float32) for name in ESTIMATE_REALS},
         **_common(*common),
     }
     copy_columns(connection, Estimation.__tablename__, columns, len(rows))

@@ -105,14 +105,19 @@ def book_photo_count(connection: Connection, count: PhotoCount, lot: Lot) -> int
 
 def take_back_counts(connection: Connection, session_id: int, user: int) -> None:
     """Reject the counts of a session that another replaces; the books forget them by counter-entries."""
+    for batch in reject_counts(connection, session_id, user):
+        settle(connection, batch, user)
+
+
+def reject_counts(connection: Connection, session_id: int, user: int) -> list[int]:
+    """Reject the counts of a session. The books forget them when the batches returned are settled."""
     batches = connection.scalars(
         update(Count)
         .where(Count.session_id == session_id, Count.status == CountStatus.ACCEPTED.value)
         .values(status=CountStatus.REJECTED.value, decided_by_user_id=user, decided_at=func.now())
         .returning(Count.batch_id)
     ).all()
-    for batch in sorted(batches):
-        settle(connection, batch, user)
+    return sorted(batches)
 
 
 def settle(connection: Connection, batch_id: int, user: int) -> int:

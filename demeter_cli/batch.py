@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from db.places import Place, PlaceIndex
     from demeter_cli.settings import Settings
     from pipeline.config import PipelineConfig
-    from pipeline.types import Photo, PhotoFailure, PhotoOutcome, PhotoResult
+    from pipeline.types import Photo, PhotoFailure, PhotoOutcome, PhotoResult, Spacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +110,21 @@ class Batch:
             held = claim(self.connection, run, image, place, retry=self.request.retry)
             self.claims[found.sha256] = held
             if held.verdict is Verdict.COUNT:
-                yield found
+                yield replace(found, spacings=self._spacings(place))
                 continue
             posted = book_done(self.connection, run, held).posted if held.verdict is Verdict.DONE else None
             self._add_row(found, held, posted, known=True)
             advance(0)
+
+    def _spacings(self, place: Place | None) -> tuple[Spacing, ...]:
+        """How much room plants take at the place, for the one method that asks."""
+        from db.standing import spacings_at
+
+        if place is None or self.config.estimator != "density":
+            return ()
+        known = spacings_at(self.connection, place.id, dt.datetime.now(dt.UTC))
+        self.connection.rollback()
+        return known
 
     def _save(self, run: RunInfo, outcome: PhotoOutcome) -> int:
         """Store and book one outcome; returns the plants in it."""
@@ -134,9 +145,9 @@ class Batch:
         return outcome.total
 
     def _store(self, held: Claim, result: PhotoResult) -> Any:
-        """Put the original where it is kept, before any row says that it is there."""
+        """Put the original and the evidence where they are kept, before any row says that they are there."""
         from db.sessions import Stored
-        from pipeline.storage import SUFFIX_OF_FORMAT, original_key, store_original
+        from pipeline.storage import SUFFIX_OF_FORMAT, evidence_key, original_key, store_bytes, store_original
 
         root = self.settings.photo_dir
         suffix = SUFFIX_OF_FORMAT.get(result.info.format, result.photo.path.suffix)
@@ -146,7 +157,11 @@ class Batch:
         if taken is not None and taken.tzinfo is None:
             taken = taken.replace(tzinfo=ZoneInfo(self.settings.timezone))
         overlay = result.overlay.relative_to(root).as_posix() if result.overlay else None
-        return Stored(key, overlay, taken)
+        evidence = None
+        if result.evidence is not None:
+            beside = evidence_key(result.photo.sha256, held.session_id, held.first_met.date())
+            evidence = (beside, store_bytes(root, beside, result.evidence))
+        return Stored(key, overlay, taken, evidence)
 
     def _add_row(self, photo: Photo, held: Claim, posted: int | None, known: bool = False) -> None:
         from db.corrections import step_of

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from demeter_cli.commands import count, database, model, process, report, seed
+from demeter_cli.commands import count, database, estimate, model, process, report, seed
 
 log = logging.getLogger("demeter")
 
@@ -69,6 +69,7 @@ app = typer.Typer(
 )
 app.command("count")(count.count)
 app.command("process")(process.process)
+app.command("estimate")(estimate.estimate)
 app.add_typer(report.app, name="report")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")

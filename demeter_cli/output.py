@@ -148,6 +148,11 @@ def report_failure(failure: PhotoFailure) -> None:
     log.error("%s", failure.reason)
 
 
+def report_problem(sentence: str) -> None:
+    """What could not be done while the rest goes on, as it happens, on stderr."""
+    log.error("%s", sentence)
+
+
 def _shown(key: str, value: Any) -> Text:
     match value:
         case None:

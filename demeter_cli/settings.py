@@ -99,7 +99,9 @@ class Settings(BaseSettings):
         chosen = flag if flag is not None else self.workers
         return chosen if chosen is not None else max(1, min(2, os.cpu_count() or 1, photos))
 
-    def pipeline(self, workers: int, overlay_dir: Path | None = None) -> PipelineConfig:
+    def pipeline(
+        self, workers: int, overlay_dir: Path | None = None, *, keep_evidence: bool = False
+    ) -> PipelineConfig:
         """What the pipeline needs of all this."""
         return PipelineConfig(
             detector=ModelChoice(
@@ -119,6 +121,7 @@ class Settings(BaseSettings):
             device=self.device,
             cache_dir=cache_dir(),
             overlay_dir=overlay_dir,
+            keep_evidence=keep_evidence,
         )
 
 

@@ -17,6 +17,7 @@ from pipeline.estimators.registry import make_estimator, settled, shortcomings
 from pipeline.evidence import Evidence
 from pipeline.gate import Judgement
 from pipeline.interval import bounds
+from pipeline.kept import Kept
 from pipeline.quality import Quality
 from pipeline.regions import LOOSE, assign
 from pipeline.roles import Plants, give_roles
@@ -31,7 +32,7 @@ from pipeline.types import (
     PhotoStatus,
     Total,
 )
-from pipeline.weights import ModelCard
+from pipeline.weights import ModelCard, thresholds
 
 HALF_A_PLANT = 0.5
 
@@ -94,6 +95,18 @@ def decide(evidence: Evidence, card: ModelCard, min_score: float) -> Evidence:
     showing = np.concatenate([sure, np.zeros(len(evidence.pots), np.bool_)])
     given, owner = give_roles(containers, bare.regions, Plants(boxes, showing, owner))
     return replace(bare, containers=tuple(given), sure=sure, owner=owner[:plants], pots_owner=owner[plants:])
+
+
+def recount(kept: Kept, basis: tuple[ModelCard, PipelineConfig], photo: Photo, model: str) -> PhotoResult:
+    """What a photo comes to by its kept evidence, as if the same network counted it now with this card and
+    these settings. `photo` brings what is known of its place."""
+    card, config = basis
+    decided = decide(kept.evidence, card, thresholds(card, config)[0])
+    evidence = replace(decided, spacings=photo.spacings)
+    reckoned = reckon(evidence, kept.quality, card, config)
+    info = PhotoInfo(evidence.width, evidence.height, "")
+    result = replace(reckoned.result(photo, info, model), phash=kept.phash)
+    return gate.with_findings(result, gate.react(reckoned.judged.findings, config.gate))
 
 
 def reckon(evidence: Evidence, quality: Quality, card: ModelCard, config: PipelineConfig) -> Reckoning:

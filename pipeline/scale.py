@@ -43,7 +43,7 @@ def fit_scale(rows: NDArray[np.float32], apparent: NDArray[np.float32]) -> Scale
     row, size = float(np.median(rows)), float(np.median(apparent))
     if len(rows) < ENOUGH_FOR_A_SLOPE or np.ptp(rows) < size:
         return ScaleFit(row, size, 0.0)
-    order = np.argsort(rows, kind="stable")
+    order = np.lexsort((apparent, rows))  # Of plants in one row the order must not matter either.
     y, s = rows[order].astype(np.float64), apparent[order].astype(np.float64)
     # Pairs half the list apart: n/2 independent long-armed slopes are as robust as all n² pairs.
     half = len(y) // 2

@@ -1,4 +1,4 @@
-"""Keep originals: a folder with the same keys that a bucket would have."""
+"""Keep originals and evidence: a folder with the same keys that a bucket would have."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import hashlib
 import os
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import StorageError
@@ -18,6 +20,7 @@ from pipeline.types import Photo
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "images.demeter")
 SUFFIX_OF_FORMAT = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "HEIF": ".heic"}
 CHUNK = 1 << 20
+LARGEST_STORED = 64 << 20  # bytes of what is read back whole
 
 
 def image_id(sha256: str) -> uuid.UUID:
@@ -39,21 +42,63 @@ def store_original(root: Path, key: str, photo: Photo) -> bool:
     try:
         if _holds(target, photo):
             return False
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".part", delete=False) as copy:
-            temporary = Path(copy.name)
-            try:
-                if _copy(photo.path, copy.fileno()) != photo.sha256:
-                    raise StorageError(f"{printable(photo.path)} changed while it was stored; run again")
-                temporary.replace(target)
-                _flush_folder(target.parent)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with _appearing(target) as copy:
+            if _copy(photo.path, copy) != photo.sha256:
+                raise StorageError(f"{printable(photo.path)} changed while it was stored; run again")
     except OSError as error:
         raise StorageError(
             f"{printable(photo.path.name)} cannot be stored under {printable(root)}: {_why(error)}"
         ) from error
     return True
+
+
+def evidence_key(sha256: str, session: int, day: dt.date) -> str:
+    """Beside the original of the photo, one for each session in which it was counted."""
+    return f"evidence/{day:%Y/%m/%d}/{image_id(sha256)}-{session}.npz"
+
+
+def store_bytes(root: Path, key: str, content: bytes) -> str:
+    """Put `content` at `root/key`, whole or not at all, and return its sha256. Raises StorageError."""
+    try:
+        with _appearing(root / key) as descriptor:
+            _write(descriptor, memoryview(content))
+            os.fsync(descriptor)
+    except OSError as error:
+        raise StorageError(f"{key} cannot be stored under {printable(root)}: {_why(error)}") from error
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_bytes(root: Path, key: str, sha256: str) -> bytes:
+    """What was stored at `root/key`. Raises StorageError when it is missing or is not what was stored."""
+    try:
+        with (root / key).open("rb") as stream:
+            content = stream.read(LARGEST_STORED + 1)
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"the file {key} is missing under {printable(root)}; restore it from a backup"
+        ) from error
+    except OSError as error:
+        raise StorageError(f"{key} under {printable(root)} cannot be read: {_why(error)}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise StorageError(
+            f"the file {key} under {printable(root)} is not the one that was stored: its sha256 is another; "
+            "restore it from a backup"
+        )
+    return content
+
+
+@contextmanager
+def _appearing(target: Path) -> Iterator[int]:
+    """A file descriptor to write to. What was written appears at `target` only if nothing goes wrong."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", suffix=".part", delete=False) as copy:
+        temporary = Path(copy.name)
+        try:
+            yield copy.fileno()
+            temporary.replace(target)
+            _flush_folder(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _holds(target: Path, photo: Photo) -> bool:
@@ -69,11 +114,14 @@ def _copy(source: Path, target: int) -> str:
     with source.open("rb") as stream:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(target, view) :]
+            _write(target, memoryview(chunk))
     os.fsync(target)
     return digest.hexdigest()
+
+
+def _write(target: int, view: memoryview) -> None:
+    while view:
+        view = view[os.write(target, view) :]
 
 
 def _flush_folder(folder: Path) -> None:

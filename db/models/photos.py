@@ -46,6 +46,7 @@ from db.models.vocabulary import ContainerRole, ImageStatus, RunStatus, SessionS
 from pipeline.types import ContainerKind
 
 Pixels = Annotated[float, mapped_column(REAL)]
+Measured = Annotated[float, mapped_column(REAL, server_default=text("0"))]  # 0 where nothing was measured
 Sentences = Annotated[list[str], mapped_column(JSONB, server_default=text("'[]'"))]
 _SHA256 = "[0-9a-f]{64}"
 
@@ -143,6 +144,9 @@ class PhotoSession(Base):
         check("validated_by", "validated OR validated_by_user_id IS NULL"),
         check("finished_at", "finished_at >= started_at"),
         check("supersedes", "supersedes_session_id <> id"),
+        check("evidence_key", "length(evidence_key) BETWEEN 1 AND 512"),
+        matches("evidence_sha256", _SHA256),
+        check("evidence", "(evidence_key IS NULL) = (evidence_sha256 IS NULL)"),
         Index("ix_photo_sessions_status", "status"),
         Index("ix_photo_sessions_location_created_at", "storage_location_id", text("created_at DESC")),
         Index("ix_photo_sessions_run_id", "run_id"),
@@ -171,6 +175,8 @@ class PhotoSession(Base):
     error_message: Mapped[str | None]
     seconds: Mapped[float | None]
     overlay_key: Mapped[str | None]
+    evidence_key: Mapped[str | None] = mapped_column(unique=True)  # what it can be estimated from again
+    evidence_sha256: Mapped[str | None]
     validated: Mapped[Flag]
     validated_by_user_id: Mapped[int | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
     validation_date: Mapped[dt.datetime | None]
@@ -283,8 +289,9 @@ class Estimation(Base):
         check("method", "length(method) BETWEEN 1 AND 50"),
         *at_least(1, "band_number"),
         check("band", "y_end >= y_start"),
-        *at_least(0, "residual_px", "suppressed_px", "cell_px", "plants"),
+        *at_least(0, "residual_px", "suppressed_px", "cell_px", "plants", "size_px"),
         check("suppressed", "suppressed_px <= residual_px"),
+        check("occluded", "occluded BETWEEN 0 AND plants"),
         check("confidence", "confidence BETWEEN 0 AND 1"),
         Index("ix_estimations_session_id", "session_id"),
         Index("ix_estimations_session_container_id", "session_container_id"),
@@ -304,5 +311,8 @@ class Estimation(Base):
     suppressed_px: Mapped[Pixels]
     cell_px: Mapped[Pixels]
     plants: Mapped[Pixels]
+    size_px: Mapped[Measured]  # side of a plant in the middle of the band, and its growth per row
+    slope: Mapped[Measured]
+    occluded: Mapped[Measured]  # of the plants, those that others stand before
     confidence: Mapped[float | None] = mapped_column(REAL)
     created_at: Mapped[Now]

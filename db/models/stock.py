@@ -10,7 +10,7 @@ import datetime as dt
 import uuid
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, Boolean, Computed, ForeignKey, Index, Numeric, UniqueConstraint, text
+from sqlalchemy import BigInteger, Boolean, Computed, ForeignKey, Index, Numeric, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import (
@@ -94,7 +94,14 @@ class Count(Base):
 
     __tablename__ = "counts"
     __table_args__ = (
-        UniqueConstraint("session_id", "batch_id"),
+        # What was rejected may be asserted anew: a session can be estimated again.
+        Index(
+            "uq_counts_session_id_batch_id",
+            "session_id",
+            "batch_id",
+            unique=True,
+            postgresql_where=text("status <> 'rejected'"),
+        ),
         one_of("source", CountSource),
         one_of("status", CountStatus),
         check("foto_has_session", "(source = 'foto') = (session_id IS NOT NULL)"),

@@ -50,7 +50,7 @@ def process(
     total = count_photos(photos)
     today = dt.datetime.now(ZoneInfo(settings.timezone)).date()
     overlays = settings.overlay_dir / today.isoformat()
-    config = settings.pipeline(settings.workers_for(total, workers), overlays)
+    config = settings.pipeline(settings.workers_for(total, workers), overlays, keep_evidence=True)
     if dry_run and settings.database_url is None and not has_embedded_database(settings):
         _plan_first_run(total, settings)
         return

@@ -33,7 +33,8 @@ BANDS = 4
 ENOUGH_PLANTS = 8
 # Radius, in plant sizes, of the disc that must fit into a gap before it can hide a plant.
 OPENING = 0.42
-LIKELY_PLANT = 127  # of 255
+# Of 255: more likely a plant than not. 128 is what colours get that say nothing, as in a photo of one colour.
+LIKELY_PLANT = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
