@@ -17,7 +17,7 @@ from pipeline.config import GateConfig, Reaction
 from pipeline.evidence import Evidence
 from pipeline.quality import COARSE, Frame, Quality, measure
 from pipeline.sight import Sight
-from pipeline.types import Check, Finding, Measures, PhotoResult, PhotoStatus, Role, Severity
+from pipeline.types import Check, Finding, Measures, Role, Severity
 from pipeline.unlike import Reference, unlikeness
 
 # Sharpness below which plants run together, and below which hardly any is found.
@@ -211,19 +211,7 @@ def react(findings: Iterable[Finding], config: GateConfig) -> tuple[Finding, ...
 
 
 def refuses(findings: Iterable[Finding]) -> bool:
-    return any(found.severity is Severity.REFUSAL for found in findings)
-
-
-def with_findings(result: PhotoResult, findings: tuple[Finding, ...]) -> PhotoResult:
-    """The result with these findings as well: their sentences are told, and the worst of them decides."""
-    told = tuple(found.sentence for found in findings if found.severity is not Severity.NOTE)
-    status = PhotoStatus.WARNING if told and result.status is PhotoStatus.COMPLETED else result.status
-    return replace(
-        result,
-        status=PhotoStatus.REFUSED if refuses(findings) else status,
-        warnings=(*result.warnings, *told),
-        findings=(*result.findings, *findings),
-    )
+    return any(found.is_refusal for found in findings)
 
 
 def measures(quality: Quality, sight: Sight) -> Measures:

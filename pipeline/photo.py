@@ -68,7 +68,7 @@ class Counter:
             frame = quality.frame(pixels)
             findings = gate.react(gate.hopeless(frame), config.gate)
         if gate.refuses(findings):
-            return gate.with_findings(self._uncounted(photo, info, frame, clock), findings)
+            return self._uncounted(photo, info, frame, clock).with_findings(findings)
         with clock.stage("containers"):
             containers = self.segmenter(pixels)
             regions = map_regions(containers, pixels.shape[1], pixels.shape[0])
@@ -103,7 +103,7 @@ class Counter:
             unlikeness=judged.unlikeness,
             phash=perceptual_hash(frame.small),
         )
-        result = gate.with_findings(result, gate.react(judged.findings, config.gate))
+        result = result.with_findings(gate.react(judged.findings, config.gate))
         with clock.stage("overlay"):
             result = _with_overlay(result, pixels, config.overlay_dir)
         return replace(result, seconds=clock.total, stages=dict(clock.stages))

@@ -6,7 +6,7 @@ Every coordinate is in pixels of the upright photo (EXIF orientation applied), x
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -82,6 +82,10 @@ class Finding:
     severity: Severity
     sentence: str
     value: float
+
+    @property
+    def is_refusal(self) -> bool:
+        return self.severity is Severity.REFUSAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +224,8 @@ class ContainerCount:
     estimates: tuple[Estimate, ...] = ()
     cells: int | None = None
     empty_cells: int | None = None
+    dead: int = 0
+    empty_pots: int = 0
 
     @property
     def total(self) -> int:
@@ -294,6 +300,17 @@ class PhotoResult:
     @property
     def empty_containers(self) -> int:
         return sum(count.empty for count in self.counts)
+
+    def with_findings(self, findings: tuple[Finding, ...]) -> PhotoResult:
+        """The result with these findings as well: their sentences are told, and the worst of them decides."""
+        told = tuple(found.sentence for found in findings if found.severity is not Severity.NOTE)
+        status = PhotoStatus.WARNING if told and self.status is PhotoStatus.COMPLETED else self.status
+        return replace(
+            self,
+            status=PhotoStatus.REFUSED if any(found.is_refusal for found in findings) else status,
+            warnings=(*self.warnings, *told),
+            findings=(*self.findings, *findings),
+        )
 
 
 @dataclass(frozen=True, slots=True)
