@@ -44,7 +44,7 @@ STRANGE = 2.0  # times wider; see pipeline/unlike.py
 
 # What is wrong with the scene widens its interval; what is wrong with the picture does so by its unlikeness.
 _DOUBTFUL = frozenset({Check.FLOOR, Check.EMPTY, Check.LOOSE, Check.TURNED})
-_SEVERITIES = {Reaction.WARN: Severity.WARNING, Reaction.REFUSE: Severity.REFUSAL}
+SEVERITIES = {Reaction.WARN: Severity.WARNING, Reaction.REFUSE: Severity.REFUSAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def _found(check: Check, sentence: str, value: float) -> Finding:
 def react(findings: Iterable[Finding], config: GateConfig) -> tuple[Finding, ...]:
     """The findings with the severity that the settings give them; those switched off are left out."""
     return tuple(
-        found if found.severity is Severity.NOTE else replace(found, severity=_SEVERITIES[reaction])
+        found if found.severity is Severity.NOTE else replace(found, severity=SEVERITIES[reaction])
         for found in findings
         if (reaction := config.reaction(found.check)) is not Reaction.OFF
     )

@@ -301,6 +301,14 @@ class PhotoResult:
     def empty_containers(self) -> int:
         return sum(count.empty for count in self.counts)
 
+    @property
+    def dead(self) -> int:
+        return sum(count.dead for count in self.counts)
+
+    @property
+    def empty_pots(self) -> int:
+        return sum(count.empty_pots for count in self.counts)
+
     def with_findings(self, findings: tuple[Finding, ...]) -> PhotoResult:
         """The result with these findings as well: their sentences are told, and the worst of them decides."""
         told = tuple(found.sentence for found in findings if found.severity is not Severity.NOTE)
