@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, delete, func, select, update
@@ -245,10 +244,10 @@ def _container_ids(connection: Connection, session_id: int) -> list[int]:
 def tallies(connection: Connection, session_id: int) -> dict[str, Tally]:
     """Plants of the photographed bed per category of bin, with bounds.
 
-    A bed of one category has the bounds that were worked out for the bed. Of several, each has the sum of its
-    containers' bounds: what is wrong with a photo is wrong with all of them in the same way.
+    What is wrong with a photo is wrong with all its containers in the same way, so their bounds add up; but
+    no part of the bed is less sure than the bed. A bed of one category has the bed's own bounds.
     """
-    table, whole = SessionContainer, PhotoSession
+    table = SessionContainer
     rows = connection.execute(
         select(table.kind, table.seen, table.hidden, table.low, table.high).where(
             table.session_id == session_id, table.role == ContainerRole.MAIN.value
@@ -261,11 +260,20 @@ def tallies(connection: Connection, session_id: int) -> dict[str, Tally]:
         found[category] = Tally(
             so_far.quantity + row.seen + row.hidden, so_far.low + row.low, so_far.high + row.high
         )
-    if len(found) == 1:
-        bed = select(whole.main_low, whole.main_high).where(whole.id == session_id)
-        bounds: Any = connection.execute(bed).one()  # a counted session has both
-        return {category: Tally(tally.quantity, *bounds) for category, tally in found.items()}
-    return found
+    below, above = _halves(connection, session_id)
+    return {
+        category: Tally(one.quantity, max(one.low, one.quantity - below), min(one.high, one.quantity + above))
+        for category, one in found.items()
+    }
+
+
+def _halves(connection: Connection, session_id: int) -> tuple[int, int]:
+    """How far the bounds of a session's bed lie below and above its total."""
+    table = PhotoSession
+    total = table.main_seen + table.main_hidden
+    low, high = func.coalesce(table.main_low, total), func.coalesce(table.main_high, total)
+    below, above = connection.execute(select(total - low, high - total).where(table.id == session_id)).one()
+    return below, above
 
 
 def storable(text: str) -> str:

@@ -241,13 +241,14 @@ class SessionFinding(Base):
 
     __tablename__ = "session_findings"
     __table_args__ = (
-        PrimaryKeyConstraint("session_id", "ordinal"),
+        UniqueConstraint("session_id", "ordinal"),
         one_of("check_name", Check),
         one_of("severity", Severity),
         *at_least(0, "ordinal"),
         Index("ix_session_findings_check_name", "check_name"),
     )
 
+    id: Mapped[BigId]
     session_id: Mapped[int] = mapped_column(ForeignKey(PhotoSession.id, ondelete="CASCADE"))
     ordinal: Mapped[int] = mapped_column(SmallInteger)
     check_name: Mapped[str]

@@ -113,6 +113,19 @@ def test_the_interval_that_is_booked_is_the_one_of_the_bed(demo: Connection) -> 
     assert (row.plants, row.low, row.high) == (330, result.main.low, result.main.high)
 
 
+def test_no_part_of_a_bed_is_booked_as_less_sure_than_the_bed(demo: Connection) -> None:
+    """Loose plants are twice as doubtful by themselves, but there are few of them."""
+    result = a_result(a_photo(), {BOX: 300, SEGMENT: 40, LOOSE: 40})
+    wide = replace(result.counts[2], low=0, high=400)
+    count_photo(demo, begin(demo), replace(result, counts=(*result.counts[:2], wide)))
+    rows = demo.execute(select(Count.quantity, Count.low, Count.high).order_by(Count.quantity)).all()
+    main = result.main
+
+    assert [row.quantity for row in rows] == [80, 300]
+    assert (rows[0].low, rows[0].high) == (80 - (main.total - main.low), 80 + main.high - main.total)
+    assert (rows[1].low, rows[1].high) == (result.counts[0].low, result.counts[0].high)
+
+
 def test_what_stands_in_a_container_is_kept_with_it(demo: Connection) -> None:
     result = a_result(a_photo(), {BOX: 20, SEGMENT: 7})
     tray = replace(result.counts[0], dead=3, empty_pots=2, cells=28, empty_cells=5)
