@@ -20,25 +20,40 @@ from db.models.photos import Image, PhotoSession, Run
 from db.models.vocabulary import ImageStatus, RunStatus, SessionStatus
 from db.partitions import ensure_partitions
 from db.places import Place
+from db.repeats import find_repeat
 from db.sessions import (
     Stored,
+    accept_findings,
     classify,
     copy_detections,
     copy_estimations,
     save_containers,
     save_evidence,
+    save_findings,
     save_image,
     save_totals,
     storable,
     tallies,
 )
 from db.stock import Lot, PhotoCount, book_photo_count, lot_at, take_back_counts
-from pipeline.types import Photo, PhotoFailure, PhotoResult, PhotoStatus
+from pipeline.types import Photo, PhotoFailure, PhotoResult, PhotoStatus, Severity
 
 # A photo that ended this many attempts without a result is left alone.
 MOST_ATTEMPTS = 3
 PARTITION_DAYS_AHEAD = 7
 RUN_LOCK = 0x44454D4554455201  # "DEMETER" and a number: one counting run per database
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What becomes of doubtful photos.
+
+    `repeat` is how grave it is that a photo looks like an earlier one, None if nobody asks. With `accept`,
+    photos that were refused are booked.
+    """
+
+    repeat: Severity | None = None
+    accept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,7 @@ class RunInfo:
     model_sha256: str
     config_hash: str
     user_id: int
+    policy: Policy = Policy()
 
 
 class Verdict(Enum):
@@ -97,7 +113,12 @@ def run_lock(connection: Connection) -> Iterator[None]:
 
 
 def start_run(
-    connection: Connection, command: str, model: tuple[str, str], config_hash: str, user: int
+    connection: Connection,
+    command: str,
+    model: tuple[str, str],
+    config_hash: str,
+    user: int,
+    policy: Policy = Policy(),
 ) -> RunInfo:
     """Record the run, and make the partitions of the days it may last. `model` is its name and sha256.
 
@@ -119,7 +140,7 @@ def start_run(
         run_id = connection.execute(insert(Run).values(values).returning(Run.id)).scalar_one()
     with connection.begin():
         ensure_partitions(connection, dt.datetime.now(dt.UTC).date(), PARTITION_DAYS_AHEAD)
-    return RunInfo(run_id, model[0], model[1], config_hash, user)
+    return RunInfo(run_id, model[0], model[1], config_hash, user, policy)
 
 
 def finish_run(connection: Connection, run: RunInfo, status: RunStatus, photos: int, failures: int) -> None:
@@ -133,7 +154,7 @@ def finish_run(connection: Connection, run: RunInfo, status: RunStatus, photos: 
 
 def _register(
     connection: Connection, run: RunInfo, image_id: uuid.UUID, photo: Photo
-) -> Row[int, str, int, str | None, dt.datetime]:
+) -> Row[int, str, int, str | None, int | None, dt.datetime]:
     """Get or create the rows of an image and of its session under this run's models, locked."""
     values = {
         "id": image_id,
@@ -148,7 +169,7 @@ def _register(
     connection.execute(insert(PhotoSession).values(session).on_conflict_do_nothing())
     found = PhotoSession
     return connection.execute(
-        select(found.id, found.status, found.attempts, found.error_message, Image.created_at)
+        select(found.id, found.status, found.attempts, found.error_message, found.low, Image.created_at)
         .join(Image, Image.id == found.image_id)
         .filter_by(**key)
         .with_for_update(of=found)
@@ -170,7 +191,8 @@ def claim(
     image_id, photo = image
     with connection.begin():
         row = _register(connection, run, image_id, photo)
-        verdict = _verdict(row.status, 0 if retry else row.attempts)
+        attempts = 0 if retry else row.attempts
+        verdict = verdict_of(row.status, attempts, run.policy.accept and row.low is None)
         if verdict is Verdict.COUNT:
             connection.execute(
                 update(PhotoSession)
@@ -193,10 +215,11 @@ def claim(
     return Claim(verdict, row.id, image_id, row.created_at, place, row.error_message)
 
 
-def _verdict(status: str, attempts: int) -> Verdict:
+def verdict_of(status: str, attempts: int, count_refused: bool) -> Verdict:
+    """`count_refused`: it was refused at a glance, without a count, and is wanted all the same."""
     if status in (SessionStatus.PENDING, SessionStatus.PROCESSING, SessionStatus.FAILED):
         return Verdict.SET_ASIDE if attempts >= MOST_ATTEMPTS else Verdict.COUNT
-    return Verdict.DONE
+    return Verdict.COUNT if status == SessionStatus.REFUSED and count_refused else Verdict.DONE
 
 
 def release_claims(connection: Connection, run: RunInfo) -> None:
@@ -213,31 +236,11 @@ def release_claims(connection: Connection, run: RunInfo) -> None:
         )
 
 
-def look_up(
-    connection: Connection,
-    image: uuid.UUID,
-    key: tuple[str, str],
-    place: Place | None,
-    *,
-    retry: bool = False,
-) -> str:
-    """What `claim` would find, in words. `key` is the models' sha256 and the config hash."""
-    row = connection.execute(
-        select(PhotoSession.status, PhotoSession.attempts).where(
-            PhotoSession.image_id == image,
-            PhotoSession.model_sha256 == key[0],
-            PhotoSession.config_hash == key[1],
-        )
-    ).one_or_none()
-    verdict = Verdict.COUNT if row is None else _verdict(row.status, 0 if retry else row.attempts)
-    if row is None or verdict is Verdict.COUNT:
-        return "count and book" if place else "count; no place is known, so not book"
-    if verdict is Verdict.SET_ASIDE:
-        return f"nothing: it failed {row.attempts} times (--retry tries again)"
-    waits = row.status in (SessionStatus.NEEDS_LOCATION, SessionStatus.NEEDS_CONFIG)
-    if waits and place and lot_at(connection, place.id, dt.datetime.now(dt.UTC)):
-        return "book the count that waits"
-    return f"nothing: counted before ({row.status})"
+def waits(status: str, accept: bool) -> bool:
+    """Whether a counted photo is booked as soon as its place and what grows there are known."""
+    return status in (SessionStatus.NEEDS_LOCATION, SessionStatus.NEEDS_CONFIG) or (
+        accept and status == SessionStatus.REFUSED
+    )
 
 
 def save_failure(connection: Connection, held: Claim, failure: PhotoFailure) -> Saved:
@@ -260,30 +263,46 @@ def save_failure(connection: Connection, held: Claim, failure: PhotoFailure) -> 
 def save_result(
     connection: Connection, run: RunInfo, held: Claim, result: PhotoResult, stored: Stored
 ) -> Saved:
-    """Save a counted photo whole and, when its place and what grows there are known, book it."""
+    """Save a counted photo whole and, when its place and what grows there are known, book it.
+
+    What the gate refuses is saved as well, and not booked.
+    """
     now = dt.datetime.now(dt.UTC)
+    place_id = held.place.id if held.place else None
     with connection.begin():
+        result = _compared(connection, run, held, result)
         save_image(connection, held.image_id, result, stored)
         ensure_partitions(connection, now.date(), 1)  # A run may last past midnight.
         counted_at = min(stored.captured_at or held.first_met, now)
-        lot = lot_at(connection, held.place.id, counted_at) if held.place else None
-        status = _status(result, held.place, lot)
-        place_id = held.place.id if held.place else None
+        lot = lot_at(connection, place_id, counted_at) if place_id else None
+        status = _status(result, place_id, lot)
         save_totals(connection, held.session_id, result, place_id, (status, stored.overlay_key))
         if stored.evidence is not None:
             save_evidence(connection, held.session_id, *stored.evidence)
         save_containers(connection, held.session_id, result)
+        save_findings(connection, held.session_id, result)
         common = (classify(connection, lot, run.model) if lot else None, now)
         copy_detections(connection, held.session_id, result, common)
         copy_estimations(connection, held.session_id, result, common)
         posted = None
-        if held.place is not None and lot is not None and result.total:
-            posted = _book(connection, run, held.session_id, (held.place, lot, counted_at))
+        if status is not SessionStatus.REFUSED and place_id and lot and result.main.total:
+            posted = _book(connection, run, held.session_id, (place_id, lot, counted_at))
     return Saved(held.session_id, status, posted)
 
 
+def _compared(connection: Connection, run: RunInfo, held: Claim, result: PhotoResult) -> PhotoResult:
+    """The result, with a finding if the photo looks like an earlier one."""
+    severity = run.policy.repeat
+    if severity is None or result.phash is None or not result.counted:
+        return result
+    place_id = held.place.id if held.place else None
+    found = find_repeat(connection, held.image_id, result.phash, place_id, severity)
+    return result if found is None else result.with_findings((found,))
+
+
 def book_done(connection: Connection, run: RunInfo, held: Claim) -> Saved:
-    """Book a photo counted earlier whose place or configuration has since become known.
+    """Book a photo counted earlier whose place or configuration has since become known, or that was refused
+    and is now accepted.
 
     Nothing is detected again: the counts of its containers are in the database.
     """
@@ -293,7 +312,7 @@ def book_done(connection: Connection, run: RunInfo, held: Claim) -> Saved:
                 PhotoSession.status,
                 PhotoSession.storage_location_id,
                 PhotoSession.warnings,
-                (PhotoSession.total_detected + PhotoSession.total_estimated).label("total"),
+                (PhotoSession.main_seen + PhotoSession.main_hidden).label("total"),
                 func.coalesce(Image.captured_at, Image.created_at).label("taken"),
             )
             .join(Image, Image.id == PhotoSession.image_id)
@@ -301,38 +320,44 @@ def book_done(connection: Connection, run: RunInfo, held: Claim) -> Saved:
             .with_for_update(of=PhotoSession)
         ).one()
         status = SessionStatus(row.status)
-        waits = status in (SessionStatus.NEEDS_LOCATION, SessionStatus.NEEDS_CONFIG)
-        if not waits or held.place is None:
+        place_id = held.place.id if held.place else row.storage_location_id
+        if not waits(status, run.policy.accept):
             return Saved(held.session_id, status, None)
+        if status is SessionStatus.REFUSED:
+            accept_findings(connection, held.session_id)
         counted_at = min(row.taken, dt.datetime.now(dt.UTC))
-        lot = lot_at(connection, held.place.id, counted_at)
-        status = SessionStatus.NEEDS_CONFIG
+        lot = lot_at(connection, place_id, counted_at) if place_id else None
+        status = _booked_status(place_id, lot, doubtful=bool(row.warnings))
+        if (status, place_id) != (row.status, row.storage_location_id):
+            connection.execute(
+                update(PhotoSession)
+                .where(PhotoSession.id == held.session_id)
+                .values(status=status.value, storage_location_id=place_id)
+            )
         posted = None
-        if lot is not None:
-            status = SessionStatus.WARNING if row.warnings else SessionStatus.COMPLETED
-        connection.execute(
-            update(PhotoSession)
-            .where(PhotoSession.id == held.session_id)
-            .values(status=status.value, storage_location_id=held.place.id)
-        )
-        if lot is not None and row.total:
-            posted = _book(connection, run, held.session_id, (held.place, lot, counted_at))
+        if place_id and lot and row.total:
+            posted = _book(connection, run, held.session_id, (place_id, lot, counted_at))
     return Saved(held.session_id, status, posted)
 
 
-def _status(result: PhotoResult, place: Place | None, lot: Lot | None) -> SessionStatus:
-    if place is None:
+def _status(result: PhotoResult, place_id: int | None, lot: Lot | None) -> SessionStatus:
+    if result.status is PhotoStatus.REFUSED:
+        return SessionStatus.REFUSED
+    return _booked_status(place_id, lot, doubtful=result.status is PhotoStatus.WARNING)
+
+
+def _booked_status(place_id: int | None, lot: Lot | None, *, doubtful: bool) -> SessionStatus:
+    """Of a photo that may be booked: what it waits for, or that it is done."""
+    if place_id is None:
         return SessionStatus.NEEDS_LOCATION
     if lot is None:
         return SessionStatus.NEEDS_CONFIG
-    return SessionStatus.WARNING if result.status is PhotoStatus.WARNING else SessionStatus.COMPLETED
+    return SessionStatus.WARNING if doubtful else SessionStatus.COMPLETED
 
 
-def _book(
-    connection: Connection, run: RunInfo, session_id: int, where: tuple[Place, Lot, dt.datetime]
-) -> int:
-    """Book a session's containers, and take back the counts of an earlier session of the same photo."""
-    place, lot, counted_at = where
+def _book(connection: Connection, run: RunInfo, session_id: int, where: tuple[int, Lot, dt.datetime]) -> int:
+    """Book a session's bed, and take back the counts of an earlier session of the same photo."""
+    place_id, lot, counted_at = where
     earlier = connection.scalars(
         select(PhotoSession.id).where(
             PhotoSession.image_id
@@ -343,4 +368,4 @@ def _book(
     for other in earlier:
         take_back_counts(connection, other, run.user_id)
     seen = corrected(connection, session_id, lot.product_id, tallies(connection, session_id))
-    return book_photo_count(connection, PhotoCount(session_id, place.id, counted_at, run.user_id, seen), lot)
+    return book_photo_count(connection, PhotoCount(session_id, place_id, counted_at, run.user_id, seen), lot)

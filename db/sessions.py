@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.copy import Column, copy_columns
@@ -18,11 +18,12 @@ from db.models.photos import (
     Image,
     PhotoSession,
     SessionContainer,
+    SessionFinding,
 )
 from db.models.places import StorageLocation
-from db.models.vocabulary import BinCategory, ImageStatus, SessionStatus
+from db.models.vocabulary import BinCategory, ContainerRole, ImageStatus, SessionStatus
 from db.stock import Lot, Tally
-from pipeline.types import ContainerKind, PhotoResult
+from pipeline.types import Check, ContainerKind, Finding, PhotoResult, Severity, Total
 
 CATEGORY_OF_KIND = {
     ContainerKind.SEGMENT: BinCategory.SEGMENT,
@@ -77,6 +78,7 @@ def save_image(connection: Connection, image_id: uuid.UUID, result: PhotoResult,
             lon=gps.longitude if gps else None,
             altitude=gps.altitude if gps else None,
             h_error=gps.error if gps else None,
+            phash=result.phash,
             status=ImageStatus.READY.value,
             error_details=None,
             processing_status_updated_at=func.now(),
@@ -93,7 +95,8 @@ def save_totals(
 ) -> None:
     """The session's own row: where, how many, how sure, and the key of its picture."""
     status, overlay_key = outcome
-    scores = result.detections.scores
+    scores, main = result.detections.scores, result.main
+    bounds = (result.low, result.high, main.low, main.high) if result.counted else (None,) * 4
     by_kind: dict[str, int] = {}
     for count in result.counts:
         by_kind[count.container.kind] = by_kind.get(count.container.kind, 0) + count.total
@@ -106,14 +109,17 @@ def save_totals(
             total_detected=result.seen,
             total_estimated=result.hidden,
             total_empty_containers=result.empty_containers,
-            low=result.low,
-            high=result.high,
+            **dict(zip(("low", "high", "main_low", "main_high"), bounds, strict=True)),
+            main_seen=main.seen,
+            main_hidden=main.hidden,
             avg_confidence=round(float(scores.mean()), 4) if len(scores) else None,
             category_counts=by_kind,
             warnings=[storable(sentence) for sentence in result.warnings],
             error_message=None,
             seconds=result.seconds,
             overlay_key=overlay_key,
+            measures=asdict(result.measures) if result.measures else None,
+            unlikeness=result.unlikeness if result.counted else None,
             finished_at=func.now(),
         )
     )
@@ -134,6 +140,7 @@ def save_containers(connection: Connection, session_id: int, result: PhotoResult
             "session_id": session_id,
             "ordinal": ordinal,
             "kind": count.container.kind.value,
+            "role": count.container.role.value,
             "polygon": np.round(count.container.polygon, 1).tolist(),
             "score": min(1.0, count.container.score),
             "seen": count.seen,
@@ -142,10 +149,43 @@ def save_containers(connection: Connection, session_id: int, result: PhotoResult
             "high": count.high,
             "is_empty": count.empty,
             "mean_score": count.mean_score,
+            "dead": count.dead,
+            "empty_pots": count.empty_pots,
+            "cells": count.cells,
+            "empty_cells": count.empty_cells,
         }
         for ordinal, count in enumerate(result.counts)
     ]
     connection.execute(insert(SessionContainer), rows)
+
+
+def save_findings(connection: Connection, session_id: int, result: PhotoResult) -> None:
+    """What the gate holds against the photo, in place of what it held at an earlier attempt."""
+    table = SessionFinding
+    connection.execute(delete(table).where(table.session_id == session_id))
+    rows = [
+        {
+            "session_id": session_id,
+            "ordinal": ordinal,
+            "check_name": found.check.value,
+            "severity": found.severity.value,
+            "sentence": storable(found.sentence),
+            "value": found.value,
+        }
+        for ordinal, found in enumerate(result.findings)
+    ]
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def accept_findings(connection: Connection, session_id: int) -> None:
+    """What the photo was refused for is only warned of from now on."""
+    table = SessionFinding
+    connection.execute(
+        update(table)
+        .where(table.session_id == session_id, table.severity == Severity.REFUSAL.value)
+        .values(severity=Severity.WARNING.value)
+    )
 
 
 def classify(connection: Connection, lot: Lot, model: str) -> int:
@@ -223,11 +263,15 @@ def _container_ids(connection: Connection, session_id: int) -> list[int]:
 
 
 def tallies(connection: Connection, session_id: int) -> dict[str, Tally]:
-    """Plants per category of bin, with bounds."""
+    """Plants of the photographed bed per category of bin, with bounds.
+
+    What is wrong with a photo is wrong with all its containers in the same way, so their bounds add up; but
+    no part of the bed is less sure than the bed. A bed of one category has the bed's own bounds.
+    """
     table = SessionContainer
     rows = connection.execute(
         select(table.kind, table.seen, table.hidden, table.low, table.high).where(
-            table.session_id == session_id
+            table.session_id == session_id, table.role == ContainerRole.MAIN.value
         )
     )
     found: dict[str, Tally] = {}
@@ -237,7 +281,20 @@ def tallies(connection: Connection, session_id: int) -> dict[str, Tally]:
         found[category] = Tally(
             so_far.quantity + row.seen + row.hidden, so_far.low + row.low, so_far.high + row.high
         )
-    return found
+    below, above = _halves(connection, session_id)
+    return {
+        category: Tally(one.quantity, max(one.low, one.quantity - below), min(one.high, one.quantity + above))
+        for category, one in found.items()
+    }
+
+
+def _halves(connection: Connection, session_id: int) -> tuple[int, int]:
+    """How far the bounds of a session's bed lie below and above its total."""
+    table = PhotoSession
+    total = table.main_seen + table.main_hidden
+    low, high = func.coalesce(table.main_low, total), func.coalesce(table.main_high, total)
+    below, above = connection.execute(select(total - low, high - total).where(table.id == session_id)).one()
+    return below, above
 
 
 def storable(text: str) -> str:
@@ -247,7 +304,10 @@ def storable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A photo's session as people see it. The figures of a photo that was not counted are None."""
+    """A photo's session as people see it. The figures of a photo that was not counted are None.
+
+    `main` is the photographed bed; what comes before it is the whole photo.
+    """
 
     id: int
     place: str | None
@@ -256,15 +316,22 @@ class SessionRow:
     hidden: int | None
     low: int | None
     high: int | None
+    main: Total | None
+    dead: int | None
+    empty_pots: int | None
     seconds: float | None
     warnings: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    unlikeness: float | None
     error: str | None
     overlay_key: str | None
 
 
 def session_row(connection: Connection, session_id: int) -> SessionRow:
     """The session as it stands in the database."""
-    table = PhotoSession
+    table, inside = PhotoSession, SessionContainer
+    beside = select(func.coalesce(func.sum(inside.dead), 0), func.coalesce(func.sum(inside.empty_pots), 0))
+    dead, empty_pots = connection.execute(beside.where(inside.session_id == session_id)).one()
     row = connection.execute(
         select(table, StorageLocation.code)
         .outerjoin(StorageLocation, StorageLocation.id == table.storage_location_id)
@@ -279,8 +346,25 @@ def session_row(connection: Connection, session_id: int) -> SessionRow:
         hidden=row.total_estimated if counted else None,
         low=row.low,
         high=row.high,
+        main=Total(row.main_seen, row.main_hidden, row.main_low, row.main_high) if counted else None,
+        dead=dead if counted else None,
+        empty_pots=empty_pots if counted else None,
         seconds=row.seconds,
         warnings=tuple(row.warnings),
+        findings=_findings(connection, session_id),
+        unlikeness=row.unlikeness,
         error=row.error_message,
         overlay_key=row.overlay_key,
+    )
+
+
+def _findings(connection: Connection, session_id: int) -> tuple[Finding, ...]:
+    table = SessionFinding
+    rows = connection.execute(
+        select(table.check_name, table.severity, table.sentence, table.value)
+        .where(table.session_id == session_id)
+        .order_by(table.ordinal)
+    )
+    return tuple(
+        Finding(Check(row.check_name), Severity(row.severity), row.sentence, row.value) for row in rows
     )

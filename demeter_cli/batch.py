@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from db.ingest import Claim, RunInfo
+    from db.ingest import Claim, Policy, RunInfo
     from db.places import Place, PlaceIndex
     from demeter_cli.settings import Settings
     from pipeline.config import PipelineConfig
@@ -27,6 +27,7 @@ class Request:
     place: str | None
     total: int  # photos that will be found
     retry: bool
+    accept: bool  # book what the gate refuses
 
 
 @dataclass(slots=True)
@@ -55,7 +56,8 @@ class Batch:
             self.connection.rollback()
             if self.config.overlay_dir is not None:
                 own_folder(self.config.overlay_dir)
-            run = start_run(self.connection, "process", self.model, self.config.fingerprint(), user)
+            fingerprint = self.config.fingerprint()
+            run = start_run(self.connection, "process", self.model, fingerprint, user, self._policy())
             status = RunStatus.FAILED
             try:
                 self._count(run, places, fixed)
@@ -70,6 +72,12 @@ class Batch:
                     failed = sum(row["status"] == "failed" for row in self.rows.values())
                     finish_run(self.connection, run, status, len(self.rows), failed)
         return sorted(self.rows.values(), key=lambda row: str(row["photo"]))
+
+    def _policy(self) -> Policy:
+        from db.ingest import Policy
+        from pipeline.gate import SEVERITIES
+
+        return Policy(SEVERITIES.get(self.config.gate.repeat), self.request.accept)
 
     def _places(self) -> tuple[PlaceIndex, Place | None]:
         from db.places import PlaceIndex
@@ -142,7 +150,7 @@ class Batch:
             return 0
         saved = save_result(self.connection, run, held, outcome, self._store(held, outcome))
         self._add_row(outcome.photo, held, saved.posted)
-        return outcome.total
+        return outcome.main.total
 
     def _store(self, held: Claim, result: PhotoResult) -> Any:
         """Put the original and the evidence where they are kept, before any row says that they are there."""
@@ -166,6 +174,7 @@ class Batch:
     def _add_row(self, photo: Photo, held: Claim, posted: int | None, known: bool = False) -> None:
         from db.corrections import step_of
         from db.sessions import session_row
+        from demeter_cli.counted import bed, describe_findings
         from pipeline.find import printable
 
         session = session_row(self.connection, held.session_id)
@@ -193,6 +202,11 @@ class Batch:
             "overlay": session.overlay_key and str(self.settings.photo_dir / session.overlay_key),
             "correction": step and step.plants,
             "audit": step and step.audit,
+            "main": session.main and bed(session.main),
+            "dead": session.dead,
+            "empty_pots": session.empty_pots,
+            "findings": describe_findings(session.findings),
+            "unlikeness": session.unlikeness and round(session.unlikeness, 3),
         }
 
     def _add_failure(self, failure: PhotoFailure) -> None:
@@ -210,7 +224,9 @@ class Batch:
             "booked": None,
             "warnings": [],
             "error": failure.reason,
-            **dict.fromkeys(("overlay", "correction", "audit")),
+            **dict.fromkeys(("overlay", "correction", "audit", "main", "dead", "empty_pots")),
+            "findings": [],
+            "unlikeness": None,
         }
 
     def _add_duplicate(self, run: RunInfo, photo: Photo, place: Place | None) -> None:
@@ -232,7 +248,7 @@ class Batch:
 
     def plan(self) -> list[dict[str, Any]]:
         """What `run` would do, photo by photo."""
-        from db.ingest import look_up
+        from db.plan import look_up
         from pipeline.find import find_photos, printable
         from pipeline.storage import image_id
         from pipeline.types import PhotoFailure
@@ -245,7 +261,8 @@ class Batch:
                 rows.append({"photo": printable(found.photo.path), "place": None, "plan": found.reason})
                 continue
             place = fixed or places.of_path(found.path)
-            plan = look_up(self.connection, image_id(found.sha256), key, place, retry=self.request.retry)
+            image, asked = image_id(found.sha256), self.request
+            plan = look_up(self.connection, image, key, place, retry=asked.retry, accept=asked.accept)
             code = place.code if place else None
             rows.append({"photo": printable(found.path), "place": code, "plan": plan})
         return rows

@@ -13,12 +13,13 @@ class Format(StrEnum):
     JSON = "json"
 
 
-# A counted photo in a table: key and heading.
+# A counted photo in a table: key and heading. The figures are those of the photographed bed.
 COUNT_COLUMNS = {
     "seen": "seen",
     "hidden": "hidden",
     "total": "total",
     "interval": "90% range",
+    "neighbours": "neighbours",
     "seconds": "sec",
     "status": "status",
 }

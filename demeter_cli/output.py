@@ -31,6 +31,7 @@ STATUS_STYLES = {
     "needs_location": "yellow",
     "needs_config": "yellow",
     "needs_calibration": "yellow",
+    "refused": "red",
     "failed": "bold red",
 }
 

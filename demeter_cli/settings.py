@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from demeter_cli.errors import SettingsError
-from pipeline.config import ModelChoice, PipelineConfig
+from pipeline.config import GateConfig, ModelChoice, PipelineConfig, Reaction
 
 PREFIX = "DEMETER_"
 FILE_NAME = "demeter.toml"
@@ -53,6 +53,21 @@ class Settings(BaseSettings):
     min_side: Annotated[int, Field(ge=1)] = 64
 
     audit_days: Annotated[int, Field(ge=1, le=3650)] = 120
+
+    gate_unreadable: Reaction = Reaction.REFUSE
+    gate_floor: Reaction = Reaction.REFUSE
+    gate_empty: Reaction = Reaction.REFUSE
+    gate_dark: Reaction = Reaction.WARN
+    gate_bright: Reaction = Reaction.WARN
+    gate_haze: Reaction = Reaction.WARN
+    gate_motion: Reaction = Reaction.WARN
+    gate_blur: Reaction = Reaction.WARN
+    gate_small: Reaction = Reaction.WARN
+    gate_angle: Reaction = Reaction.WARN
+    gate_turned: Reaction = Reaction.WARN
+    gate_loose: Reaction = Reaction.WARN
+    gate_strange: Reaction = Reaction.WARN
+    gate_repeat: Reaction = Reaction.WARN
 
     workers: Annotated[int, Field(ge=0)] | None = None
     threads: Annotated[int, Field(ge=0)] = 0
@@ -116,6 +131,7 @@ class Settings(BaseSettings):
             estimator=self.estimator,
             max_megapixels=self.max_megapixels,
             min_side=self.min_side,
+            gate=GateConfig(**{name: getattr(self, f"gate_{name}") for name in GateConfig.__slots__}),
             workers=workers,
             threads=self.threads,
             device=self.device,

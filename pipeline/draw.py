@@ -36,6 +36,7 @@ NAMES = {
     ContainerKind.LOOSE: "outside any container",
 }
 MARK = 0.3  # half the side of the square on an empty pot and of the cross on a dead plant, in plant sizes
+GREY: BGR = (190, 190, 190)  # what stands in neighbouring beds, which is no part of the count
 DISC = 0.36  # radius in plant sizes: discs of touching plants stay apart
 OPACITY = 0.45
 PANEL_SHINE = 0.25  # how much of the photo shows through the panel
@@ -67,12 +68,12 @@ def draw_overlay(photo: Pixels, result: PhotoResult) -> Pixels:
     pen.plants(result)
     pen.each(pen.cross, result.detections.boxes[result.detections.dead])
     pen.each(pen.square, result.pots.boxes)
-    for count in result.counts:
-        if count.container.kind is not ContainerKind.LOOSE:
-            pen.outline(count)
-    for count in result.counts:
-        if count.container.kind is not ContainerKind.LOOSE:
-            pen.label(count)
+    outlined = [count for count in result.counts if count.container.kind is not ContainerKind.LOOSE]
+    outlined.sort(key=lambda count: count.is_main)  # the bed is drawn over its neighbours
+    for count in outlined:
+        pen.outline(count)
+    for count in outlined:
+        pen.label(count)
     pen.panel(result)
     return canvas
 
@@ -89,7 +90,7 @@ class _Pen:
         layer = self.canvas.copy()
         middles = np.round(centres(result.detections.boxes) * self.scale).astype(int).tolist()
         radii = np.round(sizes(result.detections.boxes) * self.scale * DISC).astype(int).clip(2).tolist()
-        colours = [COLOURS[result.counts[owner].container.kind] for owner in result.owner.tolist()]
+        colours = [_colour(result.counts[owner]) for owner in result.owner.tolist()]
         for middle, radius, colour in zip(middles, radii, colours, strict=True):
             cv2.circle(layer, middle, radius, colour, -1, cv2.LINE_AA)
         cv2.addWeighted(layer, OPACITY, self.canvas, 1 - OPACITY, 0, dst=self.canvas)
@@ -127,10 +128,12 @@ class _Pen:
         return (BLACK, round(3.5 * self.weight)), (WHITE, round(1.5 * self.weight))
 
     def outline(self, count: ContainerCount) -> None:
+        """Thin around what stands in a neighbouring bed."""
         points = np.round(count.container.polygon * self.scale).astype(np.int32)
-        colour = COLOURS[count.container.kind]
-        cv2.polylines(self.canvas, [points], True, BLACK, round(3.5 * self.weight), cv2.LINE_AA)
-        cv2.polylines(self.canvas, [points], True, colour, round(2 * self.weight), cv2.LINE_AA)
+        if count.is_main:
+            cv2.polylines(self.canvas, [points], True, BLACK, round(3.5 * self.weight), cv2.LINE_AA)
+        width = round((2 if count.is_main else 1) * self.weight)
+        cv2.polylines(self.canvas, [points], True, _colour(count), width, cv2.LINE_AA)
 
     def label(self, count: ContainerCount) -> None:
         """The count on a badge in the colour of the container, in its middle."""
@@ -143,20 +146,16 @@ class _Pen:
             (left - height // 2, bottom - height * 3 // 2),
             (left + width + height // 2, bottom + height // 2),
         )
-        cv2.rectangle(self.canvas, *corners, COLOURS[count.container.kind], -1)
+        cv2.rectangle(self.canvas, *corners, _colour(count), -1)
         cv2.rectangle(self.canvas, *corners, BLACK, round(self.weight))
         self._text(text, (left, bottom), 0.5, BLACK)
 
     def panel(self, result: PhotoResult) -> None:
         """The totals, which are also the key to the colours and marks."""
         rows: list[tuple[str, Callable[[Point, int], None] | None]] = [
-            (f"{result.total} plants ({result.low} to {result.high})", None),
-            (f"{result.seen} seen + {result.hidden} hidden", None),
+            (text, None if colour is None else partial(self.patch, colour=colour))
+            for text, colour in totals(result)
         ]
-        kinds = {count.container.kind for count in result.counts}
-        for kind in (kind for kind in ContainerKind if kind in kinds):
-            total = sum(count.total for count in result.counts if count.container.kind is kind)
-            rows.append((f"{NAMES[kind]}: {total}", partial(self.patch, colour=COLOURS[kind])))
         if result.dead:
             rows.append((f"dead plants, counted as plants: {result.dead}", self.cross))
         if len(result.pots):
@@ -184,6 +183,27 @@ class _Pen:
     @property
     def _stroke(self) -> int:
         return max(1, round(1.4 * self.weight))
+
+
+def _colour(count: ContainerCount) -> BGR:
+    return COLOURS[count.container.kind] if count.is_main else GREY
+
+
+def totals(result: PhotoResult) -> list[tuple[str, BGR | None]]:
+    """The bed's count, its parts by kind, and what stands in neighbouring beds."""
+    main = result.main
+    rows: list[tuple[str, BGR | None]] = [
+        (f"{main.total} plants ({main.low} to {main.high})", None),
+        (f"{main.seen} seen + {main.hidden} hidden", None),
+    ]
+    own = [count for count in result.counts if count.is_main]
+    kinds = {count.container.kind for count in own}
+    for kind in (kind for kind in ContainerKind if kind in kinds):
+        total = sum(count.total for count in own if count.container.kind is kind)
+        rows.append((f"{NAMES[kind]}: {total}", COLOURS[kind]))
+    if len(own) < len(result.counts):
+        rows.append((f"neighbouring beds, not counted: {result.total - main.total}", GREY))
+    return rows
 
 
 def _middle(polygon: Polygon) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from pipeline.config import GateConfig, Reaction
 from pipeline.evidence import Evidence
 from pipeline.quality import COARSE, Frame, Quality, measure
 from pipeline.sight import Sight
-from pipeline.types import Check, Finding, Measures, PhotoResult, PhotoStatus, Role, Severity
+from pipeline.types import Check, Finding, Measures, Role, Severity
 from pipeline.unlike import Reference, unlikeness
 
 # Sharpness below which plants run together, and below which hardly any is found.
@@ -44,7 +44,7 @@ STRANGE = 2.0  # times wider; see pipeline/unlike.py
 
 # What is wrong with the scene widens its interval; what is wrong with the picture does so by its unlikeness.
 _DOUBTFUL = frozenset({Check.FLOOR, Check.EMPTY, Check.LOOSE, Check.TURNED})
-_SEVERITIES = {Reaction.WARN: Severity.WARNING, Reaction.REFUSE: Severity.REFUSAL}
+SEVERITIES = {Reaction.WARN: Severity.WARNING, Reaction.REFUSE: Severity.REFUSAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,26 +209,14 @@ def _found(check: Check, sentence: str, value: float) -> Finding:
 def react(findings: Iterable[Finding], config: GateConfig) -> tuple[Finding, ...]:
     """The findings with the severity that the settings give them; those switched off are left out."""
     return tuple(
-        found if found.severity is Severity.NOTE else replace(found, severity=_SEVERITIES[reaction])
+        found if found.severity is Severity.NOTE else replace(found, severity=SEVERITIES[reaction])
         for found in findings
         if (reaction := config.reaction(found.check)) is not Reaction.OFF
     )
 
 
 def refuses(findings: Iterable[Finding]) -> bool:
-    return any(found.severity is Severity.REFUSAL for found in findings)
-
-
-def with_findings(result: PhotoResult, findings: tuple[Finding, ...]) -> PhotoResult:
-    """The result with these findings as well: their sentences are told, and the worst of them decides."""
-    told = tuple(found.sentence for found in findings if found.severity is not Severity.NOTE)
-    status = PhotoStatus.WARNING if told and result.status is PhotoStatus.COMPLETED else result.status
-    return replace(
-        result,
-        status=PhotoStatus.REFUSED if refuses(findings) else status,
-        warnings=(*result.warnings, *told),
-        findings=(*result.findings, *findings),
-    )
+    return any(found.is_refusal for found in findings)
 
 
 def measures(quality: Quality, sight: Sight) -> Measures:

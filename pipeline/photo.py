@@ -63,7 +63,7 @@ class Counter:
             frame = quality.frame(pixels)
             findings = gate.react(gate.hopeless(frame), config.gate)
         if gate.refuses(findings):
-            return gate.with_findings(self._uncounted(photo, info, frame, clock), findings)
+            return self._uncounted(photo, info, frame, clock).with_findings(findings)
         with clock.stage("containers"):
             containers = self.segmenter(pixels)
         with clock.stage("detect"):
@@ -77,7 +77,7 @@ class Counter:
             if config.keep_evidence:
                 kept = Kept(evidence, bed, self.detector.card.network, phash)
                 result = replace(result, evidence=pack(kept))
-        result = gate.with_findings(result, gate.react(reckoned.judged.findings, config.gate))
+        result = result.with_findings(gate.react(reckoned.judged.findings, config.gate))
         with clock.stage("overlay"):
             result = _with_overlay(result, pixels, config.overlay_dir)
         return replace(result, seconds=clock.total, stages=dict(clock.stages))

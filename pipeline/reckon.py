@@ -106,7 +106,7 @@ def recount(kept: Kept, basis: tuple[ModelCard, PipelineConfig], photo: Photo, m
     reckoned = reckon(evidence, kept.quality, card, config)
     info = PhotoInfo(evidence.width, evidence.height, "")
     result = replace(reckoned.result(photo, info, model), phash=kept.phash)
-    return gate.with_findings(result, gate.react(reckoned.judged.findings, config.gate))
+    return result.with_findings(gate.react(reckoned.judged.findings, config.gate))
 
 
 def reckon(evidence: Evidence, quality: Quality, card: ModelCard, config: PipelineConfig) -> Reckoning:

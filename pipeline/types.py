@@ -6,7 +6,7 @@ Every coordinate is in pixels of the upright photo (EXIF orientation applied), x
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from pathlib import Path
 
@@ -90,6 +90,10 @@ class Finding:
     severity: Severity
     sentence: str
     value: float
+
+    @property
+    def is_refusal(self) -> bool:
+        return self.severity is Severity.REFUSAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +340,17 @@ class PhotoResult:
     @property
     def empty_pots(self) -> int:
         return sum(count.empty_pots for count in self.counts)
+
+    def with_findings(self, findings: tuple[Finding, ...]) -> PhotoResult:
+        """The result with these findings as well: their sentences are told, and the worst of them decides."""
+        told = tuple(found.sentence for found in findings if found.severity is not Severity.NOTE)
+        status = PhotoStatus.WARNING if told and self.status is PhotoStatus.COMPLETED else self.status
+        return replace(
+            self,
+            status=PhotoStatus.REFUSED if any(found.is_refusal for found in findings) else status,
+            warnings=(*self.warnings, *told),
+            findings=(*self.findings, *findings),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ from db.models.catalog import PackagingCatalog, Product, ProductSize
 from db.models.people import User
 from db.models.places import StorageLocation
 from db.models.vocabulary import ContainerRole, ImageStatus, RunStatus, SessionStatus, UploadSource
-from pipeline.types import ContainerKind
+from pipeline.types import Check, ContainerKind, Severity
 
 Pixels = Annotated[float, mapped_column(REAL)]
 Measured = Annotated[float, mapped_column(REAL, server_default=text("0"))]  # 0 where nothing was measured
@@ -91,6 +91,7 @@ class Image(Base):
     lon: Mapped[float | None]
     altitude: Mapped[float | None]  # metres, like h_error
     h_error: Mapped[float | None]
+    phash: Mapped[int | None] = mapped_column(BigInteger)  # 64 bits; NULL for one solid colour
     status: Mapped[str] = mapped_column(server_default=ImageStatus.UPLOADED.value)
     error_details: Mapped[str | None]
     upload_source: Mapped[str] = mapped_column(server_default=UploadSource.CLI.value)
@@ -136,8 +137,15 @@ class PhotoSession(Base):
         *at_least(
             0, "attempts", "total_detected", "total_estimated", "total_empty_containers", "low", "seconds"
         ),
+        *at_least(0, "main_seen", "main_hidden", "main_low"),
         check("interval", "total_detected + total_estimated BETWEEN low AND high"),
         check("interval_both", "(low IS NULL) = (high IS NULL)"),
+        check("main_part", "main_seen <= total_detected AND main_hidden <= total_estimated"),
+        check("main_interval", "main_seen + main_hidden BETWEEN main_low AND main_high"),
+        check("main_interval_both", "(main_low IS NULL) = (main_high IS NULL)"),
+        check("main_counted", "(main_low IS NULL) = (low IS NULL)"),
+        check("measures", "jsonb_typeof(measures) = 'object'"),
+        *above_zero("unlikeness"),
         check("avg_confidence", "avg_confidence BETWEEN 0 AND 1"),
         check("warnings", "jsonb_typeof(warnings) = 'array'"),
         check("validated", "validated = (validation_date IS NOT NULL)"),
@@ -167,8 +175,12 @@ class PhotoSession(Base):
     total_detected: Mapped[Tally]
     total_estimated: Mapped[Tally]
     total_empty_containers: Mapped[Tally]
-    low: Mapped[int | None]
+    low: Mapped[int | None]  # these and the figures above are those of all that the photo shows
     high: Mapped[int | None]
+    main_seen: Mapped[Tally]  # these four of the photographed bed alone: they are what is booked
+    main_hidden: Mapped[Tally]
+    main_low: Mapped[int | None]
+    main_high: Mapped[int | None]
     avg_confidence: Mapped[Share | None]
     category_counts: Mapped[Document]
     warnings: Mapped[Sentences]
@@ -177,6 +189,8 @@ class PhotoSession(Base):
     overlay_key: Mapped[str | None]
     evidence_key: Mapped[str | None] = mapped_column(unique=True)  # what it can be estimated from again
     evidence_sha256: Mapped[str | None]
+    measures: Mapped[dict[str, Any] | None]  # pipeline.types.Measures
+    unlikeness: Mapped[float | None]  # how many times wider than for a familiar photo the interval is
     validated: Mapped[Flag]
     validated_by_user_id: Mapped[int | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
     validation_date: Mapped[dt.datetime | None]
@@ -201,8 +215,11 @@ class SessionContainer(Base):
         check("polygon", "jsonb_typeof(polygon) = 'array'"),
         check("score", "score BETWEEN 0 AND 1"),
         check("mean_score", "mean_score BETWEEN 0 AND 1"),
-        *at_least(0, "ordinal", "seen", "hidden", "low"),
+        *at_least(0, "ordinal", "seen", "hidden", "low", "dead", "empty_pots", "empty_cells"),
+        *above_zero("cells"),
         check("interval", "seen + hidden BETWEEN low AND high"),
+        check("empty_cells_of", "empty_cells <= cells"),
+        check("cells_both", "(cells IS NULL) = (empty_cells IS NULL)"),
     )
 
     id: Mapped[BigId]
@@ -218,7 +235,32 @@ class SessionContainer(Base):
     high: Mapped[int]
     is_empty: Mapped[Flag]
     mean_score: Mapped[float | None] = mapped_column(REAL)
+    dead: Mapped[Tally]
+    empty_pots: Mapped[Tally]
+    cells: Mapped[int | None]  # of its known grid, and those of them without a plant
+    empty_cells: Mapped[int | None]
     error_message: Mapped[str | None]
+
+
+class SessionFinding(Base):
+    """One thing that the photo gate holds against a photo, in the order in which it was found."""
+
+    __tablename__ = "session_findings"
+    __table_args__ = (
+        UniqueConstraint("session_id", "ordinal"),
+        one_of("check_name", Check),
+        one_of("severity", Severity),
+        *at_least(0, "ordinal"),
+        Index("ix_session_findings_check_name", "check_name"),
+    )
+
+    id: Mapped[BigId]
+    session_id: Mapped[int] = mapped_column(ForeignKey(PhotoSession.id, ondelete="CASCADE"))
+    ordinal: Mapped[int] = mapped_column(SmallInteger)
+    check_name: Mapped[str]
+    severity: Mapped[str]
+    sentence: Mapped[str]
+    value: Mapped[float]  # the measure that gave it away
 
 
 class Classification(Base):

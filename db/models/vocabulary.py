@@ -60,7 +60,7 @@ class RunStatus(StrEnum):
 
 
 class SessionStatus(StrEnum):
-    """The needs_* states wait for a person; they are not failures."""
+    """The needs_* states wait for a fact, `REFUSED` for a better photo; they are not failures."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -69,6 +69,7 @@ class SessionStatus(StrEnum):
     NEEDS_CALIBRATION = "needs_calibration"
     COMPLETED = "completed"
     WARNING = "warning"
+    REFUSED = "refused"
     FAILED = "failed"
 
 

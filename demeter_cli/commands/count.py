@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from demeter_cli.errors import ExitCode
-from demeter_cli.formats import COUNT_COLUMNS, Format
+from demeter_cli.formats import Format
 
 if TYPE_CHECKING:
     from pipeline.types import ContainerCount, Photo, PhotoFailure, PhotoResult
@@ -69,7 +69,7 @@ def count(
                 advance(0)
             else:
                 rows[outcome.photo.path] = describe(outcome, boxes)
-                advance(outcome.total)
+                advance(outcome.main.total)
     _print([rows[path] for path in order], output_format)
     if any(row["status"] == "failed" for row in rows.values()):
         raise typer.Exit(ExitCode.CRASH if crashed else ExitCode.PARTIAL)
@@ -82,24 +82,24 @@ CSV_COLUMNS = (
 
 
 def _print(rows: list[dict[str, Any]], output_format: Format) -> None:
-    from demeter_cli import output
+    from demeter_cli import counted, output
 
     match output_format:
         case Format.JSON:
             output.print_json(rows)
         case Format.CSV:
-            output.print_csv(rows, CSV_COLUMNS)
+            output.print_csv(map(counted.flat, rows), (*CSV_COLUMNS, *counted.CSV_COLUMNS))
         case Format.TABLE:
-            for row in rows:
-                row["interval"] = output.interval(row["low"], row["high"])
-            output.print_table(
-                rows, {"photo": "photo", **COUNT_COLUMNS}, droppable=("seconds", "hidden", "seen")
-            )
-            output.print_warnings(rows)
+            droppable = ("seconds", "neighbours", "hidden", "seen")
+            counted.print_counts(rows, {"photo": "photo"}, droppable)
+
+
+FIGURES = ("seen", "hidden", "total", "low", "high", "empty_containers")
 
 
 def describe(result: PhotoResult, boxes: bool = False) -> dict[str, Any]:
     """The stable JSON form of a counted photo; see docs/json.md."""
+    from demeter_cli.counted import bed, describe_findings
     from pipeline.find import printable
 
     gps = result.info.gps
@@ -113,17 +113,16 @@ def describe(result: PhotoResult, boxes: bool = False) -> dict[str, Any]:
         "status": result.status.value,
         "warnings": list(result.warnings),
         "error": None,
-        "seen": result.seen,
-        "hidden": result.hidden,
-        "total": result.total,
-        "low": result.low,
-        "high": result.high,
-        "empty_containers": result.empty_containers,
+        **_figures(result, FIGURES),
         "model": result.model,
         "seconds": round(result.seconds, 3),
         "stages": {name: round(seconds, 3) for name, seconds in result.stages.items()},
         "overlay": result.overlay and str(result.overlay),
         "containers": [_describe_container(count) for count in result.counts],
+        "main": bed(result.main) if result.counted else None,
+        **_figures(result, ("dead", "empty_pots")),
+        "findings": describe_findings(result.findings),
+        "unlikeness": round(result.unlikeness, 3) if result.counted else None,
     }
     if boxes:
         row["detections"] = [
@@ -142,6 +141,11 @@ def describe(result: PhotoResult, boxes: bool = False) -> dict[str, Any]:
     return row
 
 
+def _figures(result: PhotoResult, names: Iterable[str]) -> dict[str, Any]:
+    """None where the gate saw at a glance that counting is useless."""
+    return {name: getattr(result, name) if result.counted else None for name in names}
+
+
 def _describe_container(count: ContainerCount) -> dict[str, Any]:
     return {
         "kind": count.container.kind.value,
@@ -151,6 +155,11 @@ def _describe_container(count: ContainerCount) -> dict[str, Any]:
         "total": count.total,
         "low": count.low,
         "high": count.high,
+        "role": count.container.role.value,
+        "dead": count.dead,
+        "empty_pots": count.empty_pots,
+        "cells": count.cells,
+        "empty_cells": count.empty_cells,
     }
 
 
@@ -169,8 +178,11 @@ def describe_failure(failure: PhotoFailure) -> dict[str, Any]:
         "status": "failed",
         "warnings": [],
         "error": failure.reason,
-        **dict.fromkeys(("seen", "hidden", "total", "low", "high", "empty_containers", "model", "seconds")),
+        **dict.fromkeys((*FIGURES, "model", "seconds")),
         "stages": {},
         "overlay": None,
         "containers": [],
+        **dict.fromkeys(("main", "dead", "empty_pots")),
+        "findings": [],
+        "unlikeness": None,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from demeter_cli.errors import ExitCode
-from demeter_cli.formats import COUNT_COLUMNS, Format
+from demeter_cli.formats import Format
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -32,12 +33,23 @@ def process(
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try photos again that were set aside.")] = False,
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept-doubtful",
+            help="Book also what is or was refused, as if the settings gate_* said warn instead of refuse.",
+        ),
+    ] = False,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Count the plants in PHOTOS and book them into the stock of the places they show.
 
     The place is taken from --place, else from the name of the file or its folders (N01-NORTE-C07.jpg,
     N01/NORTE/C07/IMG_1.jpg). Photos counted before are not counted again.
+
+    A photo that shows nothing to count is refused: it is kept, not booked, and told of with a sentence (see
+    the settings gate_*). Take it again; or look at it, and if it is right after all, name it once more with
+    --accept-doubtful: then it is booked with a warning, once, however often it is named.
 
     Example: demeter process examples
     """
@@ -51,12 +63,14 @@ def process(
     today = dt.datetime.now(ZoneInfo(settings.timezone)).date()
     overlays = settings.overlay_dir / today.isoformat()
     config = settings.pipeline(settings.workers_for(total, workers), overlays, keep_evidence=True)
+    if accept:
+        config = replace(config, gate=config.gate.accepting())
     if dry_run and settings.database_url is None and not has_embedded_database(settings):
         _plan_first_run(total, settings)
         return
     model = model_identity(config)  # A damaged model is found before a database is made.
     with open_database(settings) as connection:
-        batch = Batch(connection, settings, config, model, Request(photos, place, total, retry))
+        batch = Batch(connection, settings, config, model, Request(photos, place, total, retry, accept))
         if dry_run:
             _print_plan(batch.plan(), output_format)
             return
@@ -66,7 +80,7 @@ def process(
         raise typer.Exit(ExitCode.CRASH if batch.crashed else ExitCode.PARTIAL)
 
 
-COLUMNS = {"photo": "photo", "place": "place", **COUNT_COLUMNS}
+COLUMNS = {"photo": "photo", "place": "place"}
 CSV_COLUMNS = (
     *("photo", "sha256", "place", "seen", "hidden", "total", "low", "high", "seconds", "status"),
     *("known", "booked", "error", "correction", "audit"),
@@ -74,29 +88,31 @@ CSV_COLUMNS = (
 
 
 def _print(connection: Connection, rows: list[dict[str, Any]], overlays: Path, output_format: Format) -> None:
-    from demeter_cli import output
+    from demeter_cli import counted, output
     from demeter_cli.commands.report import print_stock, stock_rows, warn_of_expired
 
     touched = {row["place"] for row in rows if row.get("place")}
     stock = [row for row in stock_rows(connection) if row["place"] in touched]
     warn_of_expired(connection, stock)
     if output_format is Format.CSV:
-        output.print_csv(rows, CSV_COLUMNS)
+        output.print_csv(map(counted.flat, rows), (*CSV_COLUMNS, *counted.CSV_COLUMNS))
         return
     if output_format is Format.JSON:
         output.print_json({"photos": rows, "stock": stock, "overlays": str(overlays)})
         return
-    columns = dict(COLUMNS)
-    if any(row["audit"] for row in rows):  # what an audit added, between the parts of the total and the total
-        columns = {"photo": "photo", "place": "place", "seen": "seen", "hidden": "hidden"}
-        columns |= {"corrected": "corrected", **COUNT_COLUMNS}
-    for row in rows:
-        row["interval"] = output.interval(row["low"], row["high"])
-        row["photo"] = Path(row["photo"]).name
-        row["corrected"] = "" if row["correction"] is None else f"{row['correction']:+d}"
-    droppable = ("seconds", "hidden", "seen", "corrected", "interval", "place")
-    output.print_table(rows, columns, droppable=droppable, figures=("corrected",))
-    output.print_warnings(rows)
+    columns, droppable = dict(COLUMNS), ["seconds", "neighbours", "hidden", "seen", "interval", "place"]
+    if any(row["audit"] for row in rows):
+        columns["corrected"] = "corrected"
+        droppable.insert(4, "corrected")
+    rows = [
+        row
+        | {
+            "photo": Path(row["photo"]).name,
+            "corrected": "" if row["correction"] is None else f"{row['correction']:+d}",
+        }
+        for row in rows
+    ]
+    counted.print_counts(rows, columns, droppable)
     for hint in _hints(rows):
         output.say(hint)
     if stock:
@@ -117,6 +133,17 @@ def _hints(rows: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{row['photo']}: counted, not booked; which place is it? run again with --place CODE"
         if row["status"] == "needs_config":
             yield f"{row['photo']}: counted, not booked; nothing is configured to grow at {row['place']}"
+        if row["status"] == "refused":
+            yield f"{row['photo']}: refused, not booked; {_better(row)}"
+        elif row["place"] and row["main"] and not row["main"]["total"]:
+            yield f"{row['photo']}: not booked; no plant was counted in the photographed bed"
+
+
+def _better(row: dict[str, Any]) -> str:
+    """What to do about a refused photo. Without a plant it would not be booked if it were accepted."""
+    if row["main"] and not row["main"]["total"]:
+        return "take it again, if plants stand there"
+    return "take it again, or if it is right after all, run again with --accept-doubtful"
 
 
 def _plan_first_run(total: int, settings: Settings) -> None:

@@ -60,6 +60,16 @@ class Site:
         return Site(self.folder, self.settings | settings)
 
 
+def black(site: Site, name: str) -> Path:
+    """A photo taken with the lens covered."""
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(7).integers(0, 9, (500, 600, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(site.folder / name)
+    return site.folder / name
+
+
 @pytest.fixture
 def site(tmp_path: Path, demo_url: str, compiled: Path) -> Site:
     """The demo nursery in a database that the settings name."""

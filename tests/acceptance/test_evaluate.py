@@ -10,8 +10,9 @@ from tests.acceptance.conftest import Site
 from tests.acceptance.test_process import put
 
 METHOD_KEYS = [
-    *("method", "photos", "truth", "counted", "precision", "recall", "mae", "mape", "bias", "r2"),
-    *("coverage", "width", "seconds"),
+    *("method", "model", "photos", "truth", "counted", "precision", "recall", "ap50", "ap"),
+    *("mae", "mape", "bias", "r2", "coverage", "width", "ece", "seconds"),
+    *("main", "dead", "empty_pots", "scores", "groups"),
 ]
 
 
@@ -57,7 +58,7 @@ def test_labels_that_do_not_fit_get_a_sentence(tmp_path: Path, crops: list[Path]
 
     no_photo = site.run("model", "evaluate", label(site, []), "--images", "nowhere")
     assert no_photo.code == 2
-    assert "IMG_1.jpg is missing" in no_photo.err
+    assert "folder of photos nowhere does not exist" in no_photo.err
 
     no_method = site.run("model", "evaluate", label(site, []), "--images", ".", "--method", "guess")
     assert no_method.code == 2

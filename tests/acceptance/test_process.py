@@ -13,6 +13,7 @@ from tests.acceptance.conftest import Finished, Site
 PHOTO_KEYS = [
     *("photo", "sha256", "place", "seen", "hidden", "total", "low", "high", "seconds", "status"),
     *("known", "booked", "warnings", "error", "overlay"),
+    *("main", "dead", "empty_pots", "findings", "unlikeness"),
 ]
 STOCK_KEYS = [
     *("place", "product", "sku", "state", "size", "packaging", "plants", "low", "high", "counted_at"),
@@ -67,7 +68,7 @@ def test_json_has_the_documented_keys_and_stdout_holds_nothing_else(site: Site, 
     assert list(photo) == PHOTO_KEYS
     assert list(finished.json["stock"][0]) == STOCK_KEYS
     assert photo["low"] <= photo["total"] <= photo["high"]
-    assert finished.json["stock"][0]["plants"] == photo["total"] == photo["booked"]
+    assert finished.json["stock"][0]["plants"] == photo["main"]["total"] == photo["booked"]
 
 
 def test_photos_are_counted_once_whatever_their_name_and_booked_when_their_place_is_known(
@@ -90,7 +91,8 @@ def test_photos_are_counted_once_whatever_their_name_and_booked_when_their_place
     placed = site.run("process", "IMG_2.jpg", "--place", "n01-sur-c02", "-f", "json")
     (row,) = placed.json["photos"]
     assert row["known"]
-    assert row["booked"] == row["total"] == rows["IMG_2.jpg"]["total"]
+    assert row["booked"] == row["main"]["total"]
+    assert row["main"] == rows["IMG_2.jpg"]["main"]
 
 
 def test_a_dry_run_says_what_the_run_then_does(site: Site, crops: list[Path]) -> None:

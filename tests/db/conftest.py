@@ -8,9 +8,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from db.embedded import embedded_server
+from db.engine import connect
 from tests.db.servers import new_folder
+
+
+@pytest.fixture
+def demo(demo_url: str) -> Iterator[Connection]:
+    """A connection to the demo nursery."""
+    with connect(demo_url) as connection:
+        yield connection
 
 
 @pytest.fixture

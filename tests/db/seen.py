@@ -20,6 +20,7 @@ from pipeline.types import (
     PhotoInfo,
     PhotoResult,
     PhotoStatus,
+    Role,
     Total,
 )
 
@@ -37,13 +38,17 @@ def a_result(
     hidden: int = 0,
     taken_at: dt.datetime | None = TAKEN,
     warnings: tuple[str, ...] = (),
+    behind: dict[ContainerKind, int] | None = None,
 ) -> PhotoResult:
-    """A photo with one container per kind; the first one holds the hidden plants."""
+    """A photo with one container per kind; the first one holds the hidden plants. What is `behind` stands in
+    a neighbouring bed."""
+    behind = behind or {}
     counts = tuple(
         _count(kind, number, hidden if position == 0 else 0)
         for position, (kind, number) in enumerate(seen.items())
-    )
-    total = sum(seen.values())
+    ) + tuple(_count(kind, number, 0, Role.BACKGROUND) for kind, number in behind.items())
+    numbers = [*seen.values(), *behind.values()]
+    main, total = sum(seen.values()), sum(numbers)
     rng = np.random.default_rng(total)
     corners = rng.uniform(0, 1000, (total, 2)).astype(np.float32)
     sides = rng.uniform(5, 90, (total, 2)).astype(np.float32)
@@ -60,21 +65,21 @@ def a_result(
             np.zeros(total, np.int16),
             np.zeros(total, np.bool_),
         ),
-        owner=np.repeat(np.arange(len(seen)), list(seen.values())).astype(np.intp),
+        owner=np.repeat(np.arange(len(numbers)), numbers).astype(np.intp),
         low=low,
         high=high,
-        main=Total(total, hidden, low, high),
+        main=Total(main, hidden, *bounds(main, hidden)),
         model="plant-1+containers-1",
         seconds=1.5,
     )
 
 
-def _count(kind: ContainerKind, seen: int, hidden: int) -> ContainerCount:
+def _count(kind: ContainerKind, seen: int, hidden: int, role: Role = Role.MAIN) -> ContainerCount:
     low, high = bounds(seen, hidden)
     estimates = tuple(
         Estimate("perspective", "1", band, 300.0 * (band - 1), 300.0 * band, 900.0, 600.0, 100.0, hidden / 4)
         for band in range(1, 5)
     )
-    container = Container(kind, SQUARE, 0.9)
+    container = Container(kind, SQUARE, 0.9, role)
     mean = 0.7 if seen else None
     return ContainerCount(container, seen, hidden, low, high, seen + hidden == 0, mean, estimates)

@@ -135,6 +135,43 @@ def test_a_migration_that_fails_leaves_the_revisions_before_it(empty_url: str) -
         migrate.check(connection)
 
 
+BEFORE_THE_GATE = """
+    INSERT INTO images (id, sha256, original_name, file_size_bytes)
+        SELECT gen_random_uuid(), repeat(n::text, 64), 'IMG_' || n, 1 FROM generate_series(1, 2) n;
+    INSERT INTO runs (command, model, config_hash) VALUES ('process', 'm', 'c');
+    INSERT INTO photo_sessions (image_id, run_id, model, model_sha256, config_hash, status, total_detected,
+            total_estimated, low, high)
+        SELECT images.id, runs.id, 'm', repeat('a', 64), 'c', 'warning', 90, 10, 80, 120 FROM images, runs
+        WHERE original_name = 'IMG_1';
+    INSERT INTO photo_sessions (image_id, run_id, model, model_sha256, config_hash, status)
+        SELECT images.id, runs.id, 'm', repeat('a', 64), 'c', 'failed' FROM images, runs
+        WHERE original_name = 'IMG_2';
+    INSERT INTO session_containers (session_id, ordinal, kind, polygon, score, seen, hidden, low, high)
+        SELECT id, 0, 'segment', '[]', 0.9, 90, 10, 80, 120 FROM photo_sessions WHERE status = 'warning'
+    """
+
+
+def test_photos_counted_before_beds_were_told_apart_keep_all_their_plants(empty_url: str) -> None:
+    with connect(empty_url) as connection:
+        command.upgrade(migrate._config(connection), "0004")
+        connection.rollback()
+        with connection.begin():
+            for statement in BEFORE_THE_GATE.split(";"):
+                connection.execute(text(statement))
+        untouched = text("SELECT id, image_id, status, low, high, updated_at FROM photo_sessions ORDER BY id")
+        before = connection.execute(untouched).all()
+        connection.rollback()
+        migrate.upgrade(empty_url)
+
+        assert connection.execute(untouched).all() == before
+        beds = text("SELECT main_seen, main_hidden, main_low, main_high FROM photo_sessions ORDER BY id")
+        assert [tuple(row) for row in connection.execute(beds)] == [(90, 10, 80, 120), (0, 0, None, None)]
+        inside = text("SELECT role, dead, empty_pots, cells, empty_cells FROM session_containers")
+        assert [tuple(row) for row in connection.execute(inside)] == [("main", 0, 0, None, None)]
+        connection.execute(text("UPDATE photo_sessions SET error_message = 'x'"))  # the trigger is back
+        assert connection.scalar(text("SELECT count(updated_at) FROM photo_sessions")) == 2
+
+
 def test_an_upgrade_gives_up_rather_than_queue_behind_a_long_lock(empty_url: str) -> None:
     with connect(empty_url) as connection:
         connection.execute(text("CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)"))

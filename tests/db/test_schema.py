@@ -13,6 +13,7 @@ from tests.db.nursery import NOON, TABLES, Nursery, add, build_nursery, session_
 
 MAY_CASCADE = {
     ("session_containers", "photo_sessions"),
+    ("session_findings", "photo_sessions"),
     *((table, target) for table in PARTITIONED for target in ("photo_sessions", "session_containers")),
 }
 MAY_SET_NULL = {("images", "users"), ("photo_sessions", "users")}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.draw import COLOURS, LONG_SIDE, NAMES, draw_overlay, overlay_name, save_overlay
+from pipeline.draw import COLOURS, GREY, LONG_SIDE, NAMES, draw_overlay, overlay_name, save_overlay, totals
 from pipeline.errors import StorageError
 from pipeline.types import (
     Container,
@@ -22,6 +22,7 @@ from pipeline.types import (
     PhotoResult,
     PhotoStatus,
     Pixels,
+    Role,
     Thing,
     Total,
 )
@@ -206,3 +207,30 @@ def test_photos_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"bed-abcdef01\.jpg cannot be written"):
         save_overlay(grey(64, 64), result_of(), tmp_path / "missing")
+
+
+def test_a_neighbouring_bed_is_grey_and_thinly_drawn_and_no_part_of_the_total() -> None:
+    plants = found([[100, 220, 140, 260]])
+    bed = count_in(ContainerKind.BOX, SQUARE, 1)
+    neighbour = replace(bed, container=replace(bed.container, role=Role.BACKGROUND))
+    pictures = [draw_overlay(grey(400, 400), result_of((count,), plants)) for count in (bed, neighbour)]
+    own, other = ((picture == COLOURS[ContainerKind.BOX]).all(axis=2).sum() for picture in pictures)
+    assert own > 1000
+    assert other == 0
+    assert (pictures[1] == GREY).all(axis=2).sum() > 500
+    dark = [(picture[202:380, 40:60] < 50).all(axis=2).sum() for picture in pictures]
+    assert dark[0] > dark[1] == 0
+
+
+def test_the_panel_tells_the_beds_total_first_and_the_neighbours_apart() -> None:
+    bed = count_in(ContainerKind.SEGMENT, SQUARE, 40, 5)
+    other = count_in(ContainerKind.SEGMENT, SQUARE, 30)
+    other = replace(other, container=replace(other.container, role=Role.BACKGROUND))
+
+    assert [text for text, _ in totals(result_of((bed, other)))] == [
+        "45 plants (0 to 1)",
+        "40 seen + 5 hidden",
+        "segment: 45",
+        "neighbouring beds, not counted: 30",
+    ]
+    assert len(totals(result_of((bed,)))) == 3
