@@ -9,7 +9,7 @@ from demeter_cli import output
 
 if TYPE_CHECKING:
     from pipeline.accuracy import CountError
-    from pipeline.scores import GroupScore, Scored, Summary
+    from pipeline.scores import GroupScore, Scored, Summary, ThingScore
 
 Row = dict[str, Any]
 
@@ -45,10 +45,20 @@ GROUP_COLUMNS = {
     "recall": "recall",
     "ap50": "AP50",
 }
+THING_COLUMNS = {
+    "thing": "",
+    "truth": "true",
+    "counted": "counted",
+    "bias": "bias",
+    "mae": "MAE",
+    "precision": "precision",
+    "recall": "recall",
+}
 FIGURES = ("mae", "mape", "bias", "r2", "coverage", "width", *SHARES, "seconds", "mean")
 # What a narrow terminal does without, first to last.
 DROPPABLE = ("r2", "ap", "seconds", "precision", "recall", "width", "coverage", "ap50")
 BED_DROPPABLE = ("mae", "width", "coverage")
+THING_DROPPABLE = ("mae", "precision", "recall")
 GROUP_DROPPABLE = ("mape", "ap50", "precision", "recall", "counted")
 
 
@@ -77,8 +87,8 @@ def method_document(summary: Summary) -> Row:
     """The row and what lies below it: the bed alone, dead plants, empty pots, scores, groups."""
     return method_row(summary) | {
         "main": _part(summary.main),
-        "dead": _part(summary.dead),
-        "empty_pots": _part(summary.empty_pots),
+        "dead": _thing(summary.dead),
+        "empty_pots": _thing(summary.empty_pots),
         "scores": [
             {
                 "low": one.low,
@@ -141,7 +151,7 @@ def print_tables(summaries: Sequence[Summary]) -> None:
         output.say("")
         output.print_table(rows, columns, title=f"{name} by {by}", droppable=GROUP_DROPPABLE, figures=FIGURES)
     _print_scores(first, name)
-    _print_others(first)
+    _print_things(first, name)
 
 
 def _print_beds(summaries: Sequence[Summary], several: bool) -> None:
@@ -179,11 +189,13 @@ def _print_scores(summary: Summary, name: str) -> None:
     output.say(f"A score is {summary.reliability.ece:.3f} away from the share of plants, on average.")
 
 
-def _print_others(summary: Summary) -> None:
-    for what, error in (("dead plants", summary.dead), ("empty pots", summary.empty_pots)):
-        if error is not None:
-            bias = "" if error.bias is None else f" ({error.bias:+.1%})"
-            output.say(f"{error.counted:.0f} {what} counted, {error.truth} true{bias}.")
+def _print_things(summary: Summary, name: str) -> None:
+    parts = {"dead plants": _thing(summary.dead), "empty pots": _thing(summary.empty_pots)}
+    rows = [_shown(row | {"thing": thing}) for thing, row in parts.items() if row is not None]
+    if rows:
+        output.say("")
+        title = f"{name}: dead plants and empty pots"
+        output.print_table(rows, THING_COLUMNS, title=title, droppable=THING_DROPPABLE, figures=FIGURES)
 
 
 def _group_row(group: GroupScore) -> Row:
@@ -210,6 +222,18 @@ def _part(error: CountError | None) -> Row | None:
         **_count_figures(error),
         "coverage": _rounded(error.coverage),
         "width": _rounded(error.width),
+    }
+
+
+def _thing(score: ThingScore | None) -> Row | None:
+    if score is None:
+        return None
+    return {
+        "truth": score.count.truth,
+        "counted": round(score.count.counted),
+        **_count_figures(score.count),
+        "precision": _rounded(score.boxes.precision) if score.boxes else None,
+        "recall": _rounded(score.boxes.recall) if score.boxes else None,
     }
 
 

@@ -49,6 +49,17 @@ def drop_duplicates(
     return found.take(ranked[alive[ranked]])
 
 
+def shares(first: Boxes, second: Boxes, metric: str) -> NDArray[np.float64]:
+    """(n, m): what each box shares with each other one, as a share of their union ("IOU") or of the smaller
+    of the two ("IOS")."""
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    shared = np.array([_intersections(box, b) for box in a]).reshape(len(a), len(b))
+    areas, others = _areas(a)[:, None], _areas(b)[None]
+    whole = areas + others - shared if metric == "IOU" else np.minimum(areas, others)
+    ratio: NDArray[np.float64] = shared / np.maximum(whole, 1e-9)
+    return ratio
+
+
 def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     areas: NDArray[np.float64] = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
     return areas

@@ -71,6 +71,7 @@ class PipelineConfig:
     tile: int = 512
     view_side: int = 2080  # photos are looked at with this long side; 0: as they are
     overlap: float = 0.25
+    merge: str = "cut-aware"  # or "nms", "greedynmm", which heed neither of the next two
     max_iou: float = 0.5
     max_cut_overlap: float = 0.5
     estimator: str = "expected"  # one of ESTIMATORS

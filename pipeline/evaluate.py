@@ -18,8 +18,9 @@ from pipeline.peers import PEERS
 from pipeline.photo import Counter
 from pipeline.replay import ReplayedDetector, ReplayedSegmenter
 from pipeline.scores import Answer, Scored, score
+from pipeline.things import things_of
 from pipeline.truth import TruthPhoto
-from pipeline.types import Detections, Photo, Pixels
+from pipeline.types import Detections, Photo, Pixels, Thing
 
 OURS = ("demeter", "no-estimate")
 METHODS = (*OURS, *ESTIMATORS, *PEERS)
@@ -41,6 +42,7 @@ class Entrant:
         self._peers_detector = ReplayedDetector(counter.detector)
         self._segmenter = ReplayedSegmenter(counter.segmenter)
         self._config = counter.config
+        self._things = set(things_of(counter.detector.card).tolist())
         self._counted: dict[str, _Counted] = {}
 
     def answer(self, method: str, photo: TruthPhoto) -> Answer:
@@ -71,6 +73,9 @@ class Entrant:
                     bounds=(result.low, result.high),
                     main=result.main,
                     counts=result.counts,
+                    dead=result.dead if Thing.DEAD_PLANT in self._things else None,
+                    empty_pots=result.empty_pots if Thing.EMPTY_POT in self._things else None,
+                    pots=result.pots if Thing.EMPTY_POT in self._things else None,
                 ),
                 result.stages.get("estimate", 0.0),
             )

@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import drop_duplicates, sizes
+from pipeline.boxes import sizes
 from pipeline.config import PipelineConfig
 from pipeline.density import CELL, Cells, stitch
 from pipeline.detect import Detector
+from pipeline.merge import merge
 from pipeline.things import plants_and_pots
 from pipeline.tiles import Tile, crosses_edge, plan_tiles
 from pipeline.types import Detections, Pixels
@@ -80,7 +81,7 @@ def _closer(view: View, min_score: float) -> float:
 def _look_at(pixels: Pixels, zoom: float, detector: Detector, config: PipelineConfig) -> View:
     seen, zoom = zoomed(pixels, zoom)
     raw, density = detect_tiled(seen, detector, config)
-    merged = drop_duplicates(raw, config.max_iou, config.max_cut_overlap, detector.min_score)
+    merged = merge(raw, config, detector.min_score)
     merged = replace(merged, boxes=merged.boxes / np.float32(zoom))
     plants, pots = plants_and_pots(merged, detector.min_score)
     return View(plants, zoom, density, CELL / zoom, pots)

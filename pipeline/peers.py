@@ -21,6 +21,7 @@ from sahi.prediction import ObjectPrediction
 
 from pipeline.boxes import drop_duplicates
 from pipeline.config import PipelineConfig
+from pipeline.merge import from_sahi
 from pipeline.replay import ReplayedDetector
 from pipeline.things import plants_and_pots
 from pipeline.types import Detections, Pixels, Thing
@@ -103,14 +104,8 @@ def _by_sahi(kind: str, metric: str) -> Peer:
             force_postprocess_type=True,
             verbose=0,
         )
-        found = result.object_prediction_list
-        merged = Detections(
-            np.array([item.bbox.to_xyxy() for item in found], np.float32).reshape(-1, 4),
-            np.array([item.score.value for item in found], np.float32),
-            np.array([item.category.id for item in found], np.int16),
-            np.zeros(len(found), np.bool_),
-        )
-        return plants_and_pots(merged, detector.min_score)[0]
+        found = from_sahi(result.object_prediction_list)
+        return plants_and_pots(found, detector.min_score)[0]
 
     def answer(pixels: Pixels, detector: ReplayedDetector, config: PipelineConfig) -> PeerAnswer:
         started = time.perf_counter()

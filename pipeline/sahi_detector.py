@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import ModelError
+from pipeline.merge import from_sahi
 from pipeline.things import things_of
 from pipeline.types import Detections, Pixels
 from pipeline.weights import ModelCard, thresholds
@@ -63,13 +65,7 @@ class SahiDetector:
         origin: list[list[int | float]] = [[0, 0]]
         size: list[list[int | float]] = [[tile.shape[0], tile.shape[1]]]
         self._model.convert_original_predictions(shift_amount=origin, full_shape=size)
-        found = self._model.object_prediction_list
-        classes = np.array([item.category.id for item in found], np.int16)
-        if len(self._things) == 1:  # Whatever such a model finds, its card calls a plant.
-            classes = np.zeros_like(classes)
-        return Detections(
-            np.array([item.bbox.to_xyxy() for item in found], np.float32).reshape(-1, 4),
-            np.array([item.score.value for item in found], np.float32),
-            self._things[classes],
-            np.zeros(len(found), np.bool_),
-        )
+        found = from_sahi(self._model.object_prediction_list)
+        # Whatever a model finds whose card has one class belongs to that class.
+        one = len(self._things) == 1
+        return replace(found, classes=self._things[np.zeros_like(found.classes) if one else found.classes])

@@ -34,6 +34,7 @@ class Answer:
     counts: tuple[ContainerCount, ...] = ()
     dead: int | None = None
     empty_pots: int | None = None
+    pots: Detections | None = None  # the empty pots, all of them sure
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +71,26 @@ class Scored:
         return false
 
     @property
+    def dead_score(self) -> BoxScore | None:
+        """Of the boxes said to be dead plants; a living plant called dead is false as well."""
+        dead = self.photo.is_dead
+        if dead is None or self.answer.dead is None:
+            return None
+        said = self.answer.sure & self.answer.found.dead
+        right = said & self.matches.hit & np.append(dead, False)[self.matches.plant]  # NOTHING is the last
+        false = said & ~right & ~self.matches.ignored
+        return BoxScore(int(right.sum()), int(false.sum()), int((dead & self.photo.visible).sum()))
+
+    @property
+    def pots_score(self) -> BoxScore | None:
+        """Of the boxes said to be empty pots."""
+        true, said = self.photo.pots, self.answer.pots
+        if true is None or said is None:
+            return None
+        matches = match(said.boxes, said.scores, true.boxes, true.visible)
+        return BoxScore(int(matches.hit.sum()), int(matches.false.sum()), int(true.visible.sum()))
+
+    @property
     def error(self) -> float:
         """Distance of the count from the truth, as a share of the truth; of one plant, if there is none."""
         return abs(self.answer.total - self.photo.total) / max(1, self.photo.total)
@@ -87,6 +108,14 @@ class GroupScore:
 
 
 @dataclass(frozen=True, slots=True)
+class ThingScore:
+    """Dead plants, or empty pots, over all photos."""
+
+    count: CountError
+    boxes: BoxScore | None
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """One method over all photos. Counts that the labels or the method do not know are None."""
 
@@ -96,8 +125,8 @@ class Summary:
     precision: AveragePrecision
     count: CountError
     main: CountError | None  # of the photographed bed alone
-    dead: CountError | None
-    empty_pots: CountError | None
+    dead: ThingScore | None
+    empty_pots: ThingScore | None
     reliability: Reliability
     groups: tuple[GroupScore, ...]
     seconds: float  # median per photo
@@ -131,8 +160,13 @@ def summarise(scored: Sequence[Scored]) -> Summary:
         precision=precisions[None],
         count=_count_error(scored),
         main=_main_error(scored),
-        dead=_error_if_known([(one.photo.dead, one.answer.dead) for one in scored]),
-        empty_pots=_error_if_known([(one.photo.empty_pots, one.answer.empty_pots) for one in scored]),
+        dead=_thing_score(
+            [(one.photo.dead, one.answer.dead) for one in scored], [one.dead_score for one in scored]
+        ),
+        empty_pots=_thing_score(
+            [(one.photo.empty_pots, one.answer.empty_pots) for one in scored],
+            [one.pots_score for one in scored],
+        ),
         reliability=_reliability(scored),
         groups=tuple(_group_score(scored, key, precisions[key]) for key in groups),
         seconds=float(np.median([one.answer.seconds for one in scored])),
@@ -178,11 +212,18 @@ def _main_error(scored: Sequence[Scored]) -> CountError | None:
     )
 
 
-def _error_if_known(pairs: Sequence[tuple[int | None, int | None]]) -> CountError | None:
+def _thing_score(
+    pairs: Sequence[tuple[int | None, int | None]], boxes: Sequence[BoxScore | None]
+) -> ThingScore | None:
+    """Of true and counted things of one sort; None where a photo or the method does not know them."""
     known = [(true, said) for true, said in pairs if true is not None and said is not None]
     if len(known) < len(pairs):
         return None
-    return count_error([true for true, _ in known], [said for _, said in known])
+    matched = [score for score in boxes if score is not None]
+    return ThingScore(
+        count_error([true for true, _ in known], [said for _, said in known]),
+        _sum(matched) if len(matched) == len(boxes) else None,
+    )
 
 
 def _reliability(scored: Sequence[Scored]) -> Reliability:

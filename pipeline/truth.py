@@ -8,6 +8,7 @@ Conventions, beyond COCO's own; all of these extras may be missing:
     visibility, ignore  below `VISIBLE`, or 1: no detector need find the plant, and finding it is no error
     in_frame            false: too little of the plant lies in the photo for it to count
     attributes          container_id, zone ("main" for the photographed bed), distance_m, dead
+                        (a dead plant in its pot is a plant; a pot without one has a category of its own)
     hidden_plants       of an image: plants in the frame without one visible pixel
     totals              of an image: plants_in_frame, plants_main_in_frame, dead_in_frame, empty_in_frame,
                         the counts that a perfect counter gives; else they are counted from the rest
@@ -31,12 +32,11 @@ from pipeline.exif import read_info
 from pipeline.find import printable
 from pipeline.masks import KIND_OF_NAME
 from pipeline.regions import assign, map_regions
-from pipeline.types import Boxes, Container, ContainerKind, Polygon
+from pipeline.things import THING_OF_NAME
+from pipeline.types import Boxes, Container, ContainerKind, Polygon, Thing
 
 VISIBLE = 0.25
-PLANT_NAMES = frozenset({"plant", "planta", "item"})
-DEAD_NAMES = frozenset({"dead_plant", "planta_muerta"})
-EMPTY_NAMES = frozenset({"empty_container", "maceta_vacia"})
+PLANT_NAMES = sorted(name for name, thing in THING_OF_NAME.items() if thing is Thing.PLANT)
 # Half a pixel of rounding is common, a box beyond the photo is another photo's.
 SLACK = 1.0
 
@@ -57,6 +57,14 @@ class TruePlants:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TruePots:
+    """The empty pots of a photo that have a visible pixel (k): they are no plants, dead or alive."""
+
+    boxes: Boxes
+    visible: NDArray[np.bool_]  # True where a perfect detector finds the pot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TruthPhoto:
     """What a labelled photo shows. Counts that the file does not know are None."""
 
@@ -72,6 +80,8 @@ class TruthPhoto:
     main: int | None = None  # of the photographed bed alone
     dead: int | None = None
     empty_pots: int | None = None
+    is_dead: NDArray[np.bool_] | None = None  # per box; None where the file does not know
+    pots: TruePots | None = None
 
 
 @dataclass(slots=True)
@@ -101,7 +111,7 @@ def load_truth(coco_json: Path, images: Path, split: str | None = None) -> list[
         data = json.loads(coco_json.read_text(encoding="utf-8"), parse_constant=_refuse)
         names = _names(data["categories"])
         if not names.plants:
-            raise TruthError(f"{shown} has no category named {', '.join(sorted(PLANT_NAMES))}")
+            raise TruthError(f"{shown} has no category named {', '.join(PLANT_NAMES)}")
         shelves = _sorted_out(shown, data, names)
         if not images.is_dir():
             raise TruthError(f"the folder of photos {printable(images)} does not exist; check --images")
@@ -141,11 +151,14 @@ def _refuse(constant: str) -> float:
 
 def _names(categories: list[Item]) -> _Names:
     by_id = {int(c["id"]): str(c["name"]).lower() for c in categories}
-    dead = frozenset(number for number, name in by_id.items() if name in DEAD_NAMES)
+    plants, pots, dead = (
+        frozenset(number for number, name in by_id.items() if THING_OF_NAME.get(name) is thing)
+        for thing in Thing
+    )
     return _Names(
-        plants=frozenset(number for number, name in by_id.items() if name in PLANT_NAMES) | dead,
+        plants=plants | dead,
         dead=dead,
-        empty_pots=frozenset(number for number, name in by_id.items() if name in EMPTY_NAMES),
+        empty_pots=pots,
         containers={number: KIND_OF_NAME[name] for number, name in by_id.items() if name in KIND_OF_NAME},
         all=frozenset(by_id),
     )
@@ -197,8 +210,9 @@ def _photo(item: Item, shelf: _Shelf, names: _Names, images: Path) -> TruthPhoto
     plants = _plants(item, shelf, hidden, containers)
     totals, known = item.get("totals") or {}, [_of(a, "zone") is not None for a in shelf.plants]
     counted = [a for a, inside in zip(shelf.plants + hidden, plants.counted, strict=True) if inside]
-    dead = [a for a in counted if _of(a, "dead") or int(a["category_id"]) in names.dead]
-    knows_dead = bool(names.dead) or any(_of(a, "dead") is not None for a in shelf.plants)
+    dead = [_is_dead(a, names) for a in counted]
+    knows_dead = bool(names.dead) or not shelf.plants or any(_of(a, "dead") is not None for a in shelf.plants)
+    pots = sum(bool(a.get("in_frame", True)) for a in shelf.empty_pots)
     main = sum(_of(a, "zone") == "main" for a in counted) if known and all(known) else None
     return TruthPhoto(
         file=file,
@@ -211,10 +225,15 @@ def _photo(item: Item, shelf: _Shelf, names: _Names, images: Path) -> TruthPhoto
         plants=plants,
         containers=containers,
         main=_optional(totals.get("plants_main_in_frame", main)),
-        dead=_optional(totals.get("dead_in_frame", len(dead) if knows_dead else None)),
-        empty_pots=_optional(
-            totals.get("empty_in_frame", len(shelf.empty_pots) if names.empty_pots else None)
-        ),
+        dead=_optional(totals.get("dead_in_frame", sum(dead) if knows_dead else None)),
+        empty_pots=_optional(totals.get("empty_in_frame", pots if names.empty_pots else None)),
+        is_dead=np.array([_is_dead(a, names) for a in shelf.plants], np.bool_) if knows_dead else None,
+        pots=TruePots(
+            np.array([_corners(a["bbox"], item) for a in shelf.empty_pots], np.float32).reshape(-1, 4),
+            np.array([_is_visible(a) for a in shelf.empty_pots], np.bool_),
+        )
+        if names.empty_pots
+        else None,
     )
 
 
@@ -291,6 +310,10 @@ def _polygon(annotation: Item, item: Item) -> Polygon:
         return max(polygons, key=lambda polygon: abs(cv2.contourArea(polygon)))
     x1, y1, x2, y2 = _corners(annotation["bbox"], item)
     return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float32)
+
+
+def _is_dead(annotation: Item, names: _Names) -> bool:
+    return bool(_of(annotation, "dead")) or int(annotation["category_id"]) in names.dead
 
 
 def _is_visible(annotation: Item) -> bool:

@@ -53,6 +53,37 @@ def test_the_conventions_of_the_truth(write: Callable[[Any], Path], tmp_path: Pa
     assert (b.total, len(b.boxes)) == (1, 1)
 
 
+def test_a_dead_plant_is_a_plant_and_an_empty_pot_is_none(
+    write: Callable[[Any], Path], tmp_path: Path
+) -> None:
+    content = copy.deepcopy(COCO)
+    del content["images"][0]["totals"]
+    content["categories"] += [{"id": 2, "name": "empty_container"}, {"id": 4, "name": "Planta_muerta"}]
+    content["annotations"][0]["attributes"] = {"dead": True}
+    content["annotations"] += [
+        {"image_id": 7, "category_id": 2, "bbox": [30, 30, 9, 9], "visibility": 0.1},
+        {"image_id": 7, "category_id": 2, "bbox": [40, 30, 9, 9], "in_frame": False},
+        {"image_id": 7, "category_id": 4, "bbox": [60, 60, 9, 9]},
+    ]
+    a, b = load_truth(write(content), tmp_path)
+    assert a.is_dead is not None
+    assert (a.total, a.is_dead.tolist(), a.dead) == (4, [True, False, False, True], 2)
+    assert a.pots is not None
+    assert (a.pots.boxes.tolist(), a.pots.visible.tolist()) == (
+        [[30, 30, 39, 39], [40, 30, 49, 39]],
+        [False, True],
+    )
+    assert a.empty_pots == 1
+    assert (b.dead, b.empty_pots) == (0, 0)
+
+
+def test_labels_that_know_neither_dead_plants_nor_empty_pots_say_so(
+    write: Callable[[Any], Path], tmp_path: Path
+) -> None:
+    a, _ = load_truth(write(COCO), tmp_path)
+    assert (a.dead, a.is_dead, a.empty_pots, a.pots) == (None, None, None, None)
+
+
 def test_a_split_is_taken_alone(write: Callable[[Any], Path], tmp_path: Path) -> None:
     assert [photo.file.name for photo in load_truth(write(COCO), tmp_path, "test")] == ["b.jpg"]
 
