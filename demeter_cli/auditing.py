@@ -200,8 +200,8 @@ def record_file(
         output.tell(f"line {line}: {sentence}")
     if answers.complaints:
         raise AuditRefused(
-            f"{audit.code}: {len(answers.complaints)} lines cannot be meant; correct them and record the file"
-            " again. Nothing was saved"
+            f"{audit.code}: {'one line' if len(answers.complaints) == 1 else f'{len(answers.complaints)} lines'}"
+            " cannot be meant; correct them and record the file again. Nothing was saved"
         )
     with connection.begin():
         save_hand_counts(connection, audit, ((a.tile, a.plants, a.remark) for a in answers.read), by)
