@@ -37,7 +37,7 @@ def start(
         str | None, typer.Option(help="Only photos taken on this day (2026-03-31) or later.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Only photos taken on this day or earlier.")] = None,
-    tiles: Annotated[int, typer.Option(min=1, max=500, help="Pictures to count by hand.")] = 30,
+    tiles: Annotated[int, typer.Option(min=1, max=500, help="Pictures to count by hand (default: 30).")] = 30,
     seed: Annotated[int | None, typer.Option(min=0, help="Draw the same tiles again.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the sheet (default: named after the audit, here).")
