@@ -199,9 +199,9 @@ def record_file(
     for line, sentence in answers.complaints:
         output.tell(f"line {line}: {sentence}")
     if answers.complaints:
+        bad = "one line" if len(answers.complaints) == 1 else f"{len(answers.complaints)} lines"
         raise AuditRefused(
-            f"{audit.code}: {len(answers.complaints)} lines cannot be meant; correct them and record the file"
-            " again. Nothing was saved"
+            f"{audit.code}: {bad} cannot be meant; correct them and record the file again. Nothing was saved"
         )
     with connection.begin():
         save_hand_counts(connection, audit, ((a.tile, a.plants, a.remark) for a in answers.read), by)

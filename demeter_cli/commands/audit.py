@@ -37,7 +37,7 @@ def start(
         str | None, typer.Option(help="Only photos taken on this day (2026-03-31) or later.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Only photos taken on this day or earlier.")] = None,
-    tiles: Annotated[int, typer.Option(min=1, max=500, help="Pictures to count by hand.")] = 30,
+    tiles: Annotated[int, typer.Option(min=1, max=500, help="Pictures to count by hand (default: 30).")] = 30,
     seed: Annotated[int | None, typer.Option(min=0, help="Draw the same tiles again.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the sheet (default: named after the audit, here).")
@@ -131,7 +131,10 @@ def record(
         audit = named(connection, code)
         missing = [row.number for row in tiles_of(connection, audit) if not row.count.is_counted]
     if missing:
-        output.tell(f"{len(missing)} tiles are blank and take no part: {', '.join(map(str, missing))}.")
+        who = (
+            "one tile is blank and takes" if len(missing) == 1 else f"{len(missing)} tiles are blank and take"
+        )
+        output.tell(f"{who} no part: {', '.join(map(str, missing))}.")
     output.say(f"{audit.code}: {audit.counted} of {audit.tiles} tiles are recorded.")
     output.say(f"Then: demeter model audit apply {audit.code} --dry-run", wrap=False)
 
@@ -189,7 +192,8 @@ def apply(
         if dry_run:
             output.tell(f"{len(chosen)} of {len(found)} would be applied until {until}. Nothing was done.")
             return
-        _confirm(f"Correct counts of {len(chosen)} products and seasons until {until}?", yes)
+        what = "one product" if len(chosen) == 1 else f"{len(chosen)} products and seasons"
+        _confirm(f"Correct counts of {what} until {until}?", yes)
         with connection.begin():
             apply_audit(connection, audit, chosen, user)
     output.tell(f"{audit.code} corrects counts from now on, until {until}.")
@@ -288,7 +292,8 @@ def withdraw(
         _confirm(f"Withdraw {audit.code}?", yes)
         with connection.begin():
             ended = end(connection, audit)
-    output.say(f"{audit.code} is withdrawn; {ended} corrections ended. Counts already booked stay.")
+    what = "one correction" if ended == 1 else f"{ended} corrections"
+    output.say(f"{audit.code} is withdrawn; {what} ended. Counts already booked stay.")
 
 
 @app.command("list")

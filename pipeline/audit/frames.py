@@ -83,11 +83,11 @@ def _spread(photo: CountedPhoto, regions: RegionMap) -> NDArray[np.float64]:
     for band in photo.bands:
         if not band.plants:
             continue
-        inside = regions.labels == band.container + 1
-        inside &= ((rows >= band.y_start) & (rows < band.y_end))[:, None]
+        first, last = np.searchsorted(rows, (band.y_start, band.y_end))
+        inside = regions.labels[first:last] == band.container + 1
         area = int(inside.sum())
         if area:
-            spread[inside] += band.plants / area
+            spread[first:last][inside] += band.plants / area
         else:
             at = _where_seen(photo, band) * regions.scale
             x = np.clip(at[:, 0], 0, width - 1).astype(np.intp)

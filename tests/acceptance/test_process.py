@@ -12,11 +12,12 @@ from tests.acceptance.conftest import Finished, Site
 
 PHOTO_KEYS = [
     *("photo", "sha256", "place", "seen", "hidden", "total", "low", "high", "seconds", "status"),
-    *("known", "booked", "warnings", "error", "overlay"),
+    *("known", "booked", "warnings", "error", "overlay", "correction", "audit"),
     *("main", "dead", "empty_pots", "findings", "unlikeness"),
 ]
 STOCK_KEYS = [
     *("place", "product", "sku", "state", "size", "packaging", "plants", "low", "high", "counted_at"),
+    *("correction", "factor", "audit"),
 ]
 
 

@@ -32,12 +32,13 @@ def a_bed(
     containers: tuple[Container, ...] = (WHOLE,),
     bands: tuple[Band, ...] = (),
     owner: np.ndarray | None = None,
+    shape: tuple[int, int] = (WIDTH, HEIGHT),
 ) -> CountedPhoto:
     points = np.asarray(middles, np.float32).reshape(-1, 2)
     return CountedPhoto(
         session_id=7,
-        width=WIDTH,
-        height=HEIGHT,
+        width=shape[0],
+        height=shape[1],
         containers=containers,
         bands=bands,
         middles=points,
@@ -56,21 +57,21 @@ def overlap(a: Frame, b: Frame) -> bool:
 
 
 points = st.lists(
-    st.tuples(st.floats(0, WIDTH - 1, width=32), st.floats(0, HEIGHT - 1, width=32)), min_size=1, max_size=150
+    st.tuples(st.floats(0, 399, width=32), st.floats(0, 299, width=32)), min_size=1, max_size=150
 )
 
 
-@given(points, st.floats(4, 200, width=32), st.lists(st.floats(0, 60), min_size=4, max_size=4))
+@given(points, st.floats(2, 60, width=32), st.lists(st.floats(0, 60), min_size=4, max_size=4))
 def test_frames_cover_the_bed_once_and_hold_all_that_was_counted(
     middles: list[tuple[float, float]], size: float, hidden: list[float]
 ) -> None:
-    edges = np.linspace(0, HEIGHT, 5)
+    edges = np.linspace(0, 300, 5)
     bands = tuple(
         Band(0, top, bottom, plants) for (top, bottom), plants in zip(pairwise(edges), hidden, strict=True)
     )
-    frames = cut_frames(a_bed(np.array(middles), size, bands=bands))
+    frames = cut_frames(a_bed(np.array(middles), size, bands=bands, shape=(400, 300)))
 
-    assert sum((f.x2 - f.x1) * (f.y2 - f.y1) for f in frames) == WIDTH * HEIGHT
+    assert sum((f.x2 - f.x1) * (f.y2 - f.y1) for f in frames) == 400 * 300
     assert not any(overlap(a, b) for i, a in enumerate(frames) for b in frames[i + 1 :])
     assert sum(frame.seen for frame in frames) == len(middles)
     assert sum(frame.hidden for frame in frames) == pytest.approx(sum(hidden), abs=1e-6)
