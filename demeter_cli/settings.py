@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     merge: Literal["cut-aware", "nms", "greedynmm"] = "cut-aware"
     max_iou: Share = 0.5
     max_cut_overlap: Share = 0.5
-    estimator: Literal["density-map", "expected", "perspective", "bands", "density"] = "expected"
+    estimator: Literal["density-map", "expected", "perspective", "bands", "density"] = "density-map"
     max_megapixels: Annotated[float, Field(gt=0)] = 120.0
     min_side: Annotated[int, Field(ge=1)] = 64
 

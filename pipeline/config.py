@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 # Raise it with every change of the code that changes counts; photos are then counted anew.
-VERSION = 1
+VERSION = 2
 ESTIMATORS = ("density-map", "expected", "perspective", "bands", "density")
 
 
@@ -74,7 +74,7 @@ class PipelineConfig:
     merge: str = "cut-aware"  # or "nms", "greedynmm", which heed neither of the next two
     max_iou: float = 0.5
     max_cut_overlap: float = 0.5
-    estimator: str = "expected"  # one of ESTIMATORS
+    estimator: str = "density-map"  # one of ESTIMATORS
     max_megapixels: float = 120.0
     min_side: int = 64
     # What follows changes what becomes of a count, or how fast it is made, never the count.
