@@ -28,7 +28,7 @@ from pipeline.types import Pixels
 PAGE, COUNTS = "sheet.html", "counts.csv"
 TEMPLATE = "sheet.html.jinja"
 # Around the frame, in plant sizes: enough to see where a plant on its edge has its middle.
-CONTEXT = 1.5
+CONTEXT = 1.0
 # A picture's longer side; on paper it is some 9 cm, so this prints at 225 dots an inch.
 LONG_SIDE = 800
 MOST_ENLARGED = 8.0
