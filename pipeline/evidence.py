@@ -36,12 +36,13 @@ class Evidence:
     found: Detections  # plants, sure and doubtful, each once
     sure: NDArray[np.bool_]  # (n,): counts as seen
     owner: NDArray[np.intp]  # (n,): index of the container it stands in, or LOOSE
-    zoom: float  # pixels that the detector saw per photo pixel
+    zoom: float  # pixels that the detector saw per photo pixel at its first look
     likeness: NDArray[np.uint8]  # (h, w): 0–255, how much a pixel looks like this photo's plants
     density: NDArray[np.float32] | None = None  # (rows, columns): expected plants per cell
     density_cell: float = 0.0  # photo pixels per side of such a cell
     pots: Detections = field(default_factory=Detections.empty)  # empty ones; they count as nothing
     pots_owner: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+    zooms: NDArray[np.float32] | None = None  # (n,): the zoom of each box, where they are not all the same
 
     @cached_property
     def regions(self) -> RegionMap:
@@ -61,7 +62,7 @@ class Evidence:
     @property
     def apparent_sizes(self) -> NDArray[np.float32]:
         """(n,): side in pixels of each box, as the network saw it."""
-        return sizes(self.found.boxes) * np.float32(self.zoom)
+        return sizes(self.found.boxes) * (np.float32(self.zoom) if self.zooms is None else self.zooms)
 
     @property
     def contained(self) -> NDArray[np.bool_]:
@@ -129,6 +130,7 @@ def gather(
         view.density_cell,
         view.pots,
         owner[len(sure) :],
+        view.zooms,
     )
 
 
