@@ -136,7 +136,9 @@ class Batch:
 
     def _save(self, run: RunInfo, outcome: PhotoOutcome) -> int:
         """Store and book one outcome; returns the plants in it."""
+        from db.grids import cells_at
         from db.ingest import save_failure, save_result
+        from pipeline.grid import in_known_grids
         from pipeline.types import PhotoFailure
 
         held = self.claims[outcome.photo.sha256]
@@ -148,6 +150,7 @@ class Batch:
             save_failure(self.connection, held, outcome)
             self._add_row(outcome.photo, held, None)
             return 0
+        outcome = in_known_grids(outcome, cells_at(self.connection, held.place))
         saved = save_result(self.connection, run, held, outcome, self._store(held, outcome))
         self._add_row(outcome.photo, held, saved.posted)
         return outcome.main.total

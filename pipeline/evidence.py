@@ -40,13 +40,14 @@ class Evidence:
     found: Detections  # plants, sure and doubtful, each once
     sure: NDArray[np.bool_]  # (n,): counts as seen
     owner: NDArray[np.intp]  # (n,): index of the container it stands in, or LOOSE
-    zoom: float  # pixels that the detector saw per photo pixel
+    zoom: float  # pixels that the detector saw per photo pixel at its first look
     jpeg: bytes
     density: NDArray[np.float32] | None = None  # (rows, columns): expected plants per cell
     density_cell: float = 0.0  # photo pixels per side of such a cell
     spacings: tuple[Spacing, ...] = ()  # what the books know of the place, at most one per kind
     pots: Detections = field(default_factory=Detections.empty)  # empty ones; they count as nothing
     pots_owner: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+    zooms: NDArray[np.float32] | None = None  # (n,): the zoom of each box, where they are not all the same
 
     @cached_property
     def picture(self) -> Pixels:
@@ -77,7 +78,7 @@ class Evidence:
     @property
     def apparent_sizes(self) -> NDArray[np.float32]:
         """(n,): side in pixels of each box, as the network saw it."""
-        return sizes(self.found.boxes) * np.float32(self.zoom)
+        return sizes(self.found.boxes) * (np.float32(self.zoom) if self.zooms is None else self.zooms)
 
     @property
     def contained(self) -> NDArray[np.bool_]:
@@ -144,6 +145,7 @@ def gather(
         view.density_cell,
         pots=view.pots,
         pots_owner=np.full(len(view.pots), LOOSE, np.intp),
+        zooms=view.zooms,
     )
 
 

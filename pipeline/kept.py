@@ -36,6 +36,7 @@ ARRAYS = {
     "cut": "|b1",
     "sure": "|b1",
     "owner": "<i4",
+    "zooms": "<f4",
     "pots": "<f4",
     "pot_scores": "<f4",
     "pots_owner": "<i4",
@@ -76,6 +77,7 @@ def pack(kept: Kept) -> bytes:
         "cut": found.cut,
         "sure": evidence.sure,
         "owner": evidence.owner,
+        "zooms": evidence.zooms if evidence.zooms is not None else np.empty(0),
         "pots": evidence.pots.boxes,
         "pot_scores": evidence.pots.scores,
         "pots_owner": evidence.pots_owner,
@@ -100,6 +102,7 @@ def _head(kept: Kept) -> dict[str, Any]:
         "height": evidence.height,
         "zoom": evidence.zoom,
         "has_density": evidence.density is not None,
+        "has_zooms": evidence.zooms is not None,
         "density_cell": evidence.density_cell,
         "containers": [
             {
@@ -186,6 +189,7 @@ def _parse(arrays: Arrays) -> Kept:
         _above_zero(head["density_cell"]) if density is not None else 0.0,
         pots=pots,
         pots_owner=pots_owner,
+        zooms=_zooms(arrays["zooms"], len(found)) if head["has_zooms"] else None,
     )
     quality = Quality(**{field.name: _number(head["quality"][field.name]) for field in fields(Quality)})
     phash = head["phash"]
@@ -206,6 +210,12 @@ def _detections(arrays: Arrays) -> Detections:
     if not ((scores >= 0) & (scores <= 1)).all():
         raise ValueError("some of its scores are not between 0 and 1")
     return Detections(boxes, scores, arrays["classes"], arrays["cut"])
+
+
+def _zooms(zooms: NDArray[np.float32], boxes: int) -> NDArray[np.float32]:
+    if zooms.shape != (boxes,) or not (np.isfinite(zooms) & (zooms > 0)).all():
+        raise ValueError("it says not for each box how closely it was looked at")
+    return zooms
 
 
 def _pots(arrays: Arrays) -> Detections:

@@ -62,7 +62,7 @@ class Sight:
             loose=int((owner == LOOSE).sum()),
             containers=sum(container.kind is not ContainerKind.LOOSE for container in evidence.containers),
             size=size,
-            apparent=size * evidence.zoom,
+            apparent=float(np.median(evidence.apparent_sizes[sure])) if len(boxes) else 0.0,
             score=float(found.scores[sure].mean()) if len(boxes) else 0.0,
             doubtful=1 - len(boxes) / len(found) if len(found) else 0.0,
             tilt=fit_tilt(boxes, owner, (evidence.width, evidence.height)),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.boxes import centres, drop_duplicates, sizes
 from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.look import detect_tiled
-from pipeline.tiles import plan_tiles
+from pipeline.tiles import crosses_edge, plan_tiles
 from pipeline.types import Detections, Thing
 from tests.pipeline.scenes import BlobDetector, blobs, found
 
@@ -178,6 +178,38 @@ def test_drawn_plants_are_counted_exactly_whatever_the_tiles(tile: int, jitter: 
     merged = merge(detections.take(order))
     assert len(merged) == plants
     assert not merged.cut.any()
+
+
+@given(
+    tile=st.integers(160, 320),
+    share=st.floats(0.3, 0.7),
+    seed=st.integers(0, 50),
+    random=st.randoms(use_true_random=False),
+)
+@settings(max_examples=15, deadline=None)
+def test_plants_larger_than_the_overlap_are_neither_counted_twice_nor_lost(
+    tile: int, share: float, seed: int, random: object
+) -> None:
+    radius = round(tile * share / 2)
+    photo, plants = blobs(700, 500, pitch=2 * radius + 12, radius=radius, seed=seed)
+    config = config_with(tile, 0.1)
+    detections, _ = detect_tiled(photo, BlobDetector(), config)
+    order = np.arange(len(detections))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    merged = merge(detections.take(order))
+    assert len(merged) == plants
+
+
+def test_the_plan_alone_would_count_halves_of_large_plants() -> None:
+    photo, plants = blobs(900, 700, pitch=130, radius=58)
+    tiles = plan_tiles(900, 700, 256, 0.1)
+    parts = BlobDetector()([photo[t.y : t.y + t.height, t.x : t.x + t.width] for t in tiles])
+    alone = [
+        replace(part, cut=crosses_edge(part.boxes, t, 900, 700)).shift(t.x, t.y)
+        for t, part in zip(tiles, parts, strict=True)
+    ]
+    assert len(merge(Detections.concat(alone))) > 1.1 * plants
+    assert len(merge(detect_tiled(photo, BlobDetector(), config_with(256, 0.1))[0])) == plants
 
 
 def test_a_tile_may_hold_more_than_300_plants() -> None:

@@ -202,6 +202,7 @@ def test_boxes_stay_inside_their_tile_and_those_at_its_inner_edges_are_cut(confi
     assert rows == [
         ([0, 0, 11, 11], False),
         ([40, 20, 64, 51], True),
+        ([40, 20, 71, 51], False),  # from a tile of its own, since it is larger than the overlap
         ([48, 20, 71, 51], True),
         ([64, 20, 71, 51], True),
     ]

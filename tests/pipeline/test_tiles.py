@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sahi.slicing import get_slice_bboxes
 
-from pipeline.tiles import EDGE_MARGIN, Tile, crosses_edge, plan_tiles
+from pipeline.tiles import (
+    EDGE_MARGIN,
+    MOST_MORE,
+    Tile,
+    crosses_edge,
+    plan_tiles,
+    shown_whole,
+    tiles_for_whole_plants,
+)
 
 SIDES = st.integers(1, 2000)
 TILES = st.integers(48, 700)
@@ -83,3 +91,41 @@ def test_no_box_is_cut_where_the_photo_itself_ends() -> None:
     corner = crosses_edge(at_all_sides, Tile(0, 0, 100, 100), 300, 300)
     assert corner.tolist() == [True, False, True]
     assert crosses_edge(np.empty((0, 4), np.float32), Tile(0, 0, 100, 100), 300, 300).tolist() == []
+
+
+PLAN = plan_tiles(1000, 600, 256, 0.25)  # tiles start at 0, 192, 384, 576, 744 and 0, 192, 344
+
+
+def test_a_plant_larger_than_the_overlap_gets_a_tile_of_its_own() -> None:
+    halves = np.array([[150, 60, 256, 190], [192, 60, 280, 190]], np.float32)  # of one plant at 150–280
+    (more,) = tiles_for_whole_plants(halves, PLAN, 1000, 600)
+    plant = np.array([[150, 60, 280, 190]], np.float32)
+    assert not shown_whole(plant, PLAN, 1000, 600)[0]
+    assert shown_whole(plant, [more], 1000, 600)[0]
+    assert (more.width, more.height) == (256, 256)
+
+
+def test_what_another_tile_showed_whole_needs_no_tile_and_a_corner_may() -> None:
+    small = np.array([[200, 60, 256, 120], [192, 60, 250, 120], [580, 200, 640, 260]], np.float32)
+    assert tiles_for_whole_plants(small, PLAN, 1000, 600) == []
+    # In the photo's own corner nothing is cut, whatever its size.
+    assert shown_whole(np.array([[0, 0, 250, 250]], np.float32), PLAN, 1000, 600).tolist() == [True]
+
+
+def test_larger_plants_come_first_and_the_tiles_have_a_bound() -> None:
+    random = np.random.default_rng(3)
+    at = random.uniform(0, 400, (400, 2))
+    boxes = np.concatenate([at, at + random.uniform(100, 200, (400, 2))], axis=1).astype(np.float32)
+    more = tiles_for_whole_plants(boxes, PLAN, 1000, 600)
+    assert len(more) <= MOST_MORE * len(PLAN)
+    assert more == tiles_for_whole_plants(boxes[::-1], PLAN, 1000, 600)
+    for tile in more:
+        assert 0 <= tile.x <= 1000 - tile.width
+        assert 0 <= tile.y <= 600 - tile.height
+    assert tiles_for_whole_plants(boxes[:0], PLAN, 1000, 600) == []
+
+
+def test_a_plant_as_large_as_a_tile_is_no_endless_matter() -> None:
+    giant = np.array([[0, 0, 1000, 600]], np.float32)
+    assert len(tiles_for_whole_plants(giant, PLAN, 1000, 600)) == 1
+    assert tiles_for_whole_plants(giant, [Tile(0, 0, 1000, 600)], 1000, 600) == []

@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.boxes import drop_duplicates
 from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.look import detect_tiled, first_zoom, zoomed
+from pipeline.merge import merge
 from pipeline.openvino_models import OpenVinoDetector, OpenVinoSegmenter
-from pipeline.types import Boxes, Container, Detections
+from pipeline.types import Container, Detections, Thing
 from pipeline.weights import ModelCard
 from tools.train.truth import CONTAINER_CLASSES, PLANT_CLASSES, Pixels
 
@@ -35,11 +34,8 @@ class PlantFinder:
 
     def merge(self, found: Detections, min_score: float) -> Detections:
         """The plants, dead or not, each once. A pot holds one thing, be it a plant or nothing."""
-        sure = found.take(found.scores >= min_score)
-        alike = replace(sure, classes=np.zeros_like(sure.classes), density=None)
-        kept = drop_duplicates(alike, self.config.max_iou, self.config.max_cut_overlap)
-        empty = sure.boxes[sure.classes == PLANT_CLASSES.index("empty_container")]
-        return kept.take(~_among(kept.boxes, empty))
+        kept = merge(found.take(found.scores >= min_score), self.config, min_score)
+        return kept.take(kept.classes != Thing.EMPTY_POT)
 
 
 class ContainerFinder:
@@ -55,12 +51,6 @@ class ContainerFinder:
 
 def pipeline_config(network: Path) -> PipelineConfig:
     return PipelineConfig(detector=ModelChoice(network), segmenter=ModelChoice(network))
-
-
-def _among(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
-    """(n,): which boxes are one of `others`, to the bit."""
-    known = {box.tobytes() for box in others}
-    return np.array([box.tobytes() in known for box in boxes], np.bool_)
 
 
 def _card(network: Path, task: str, classes: tuple[str, ...], side: int, min_score: float) -> ModelCard:
