@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.masks import KIND_OF_NAME, best_finds, containers_from_masks, kind_of
-from pipeline.regions import PAINT_ORDER
+from pipeline.regions import PAINT_ORDER, map_regions
 from pipeline.types import Container, ContainerKind, Detections
 from pipeline.weights import ModelCard
 from pipeline.yolo import Letterbox
@@ -87,3 +90,54 @@ def test_a_box_on_a_segment_is_a_container_of_its_own_and_specks_are_none() -> N
     kinds = [container.kind for container in outlined(found, logits, fit)]
     assert kinds == [SEGMENT, BOX]
     assert outlined(Detections.empty(), logits[:0], fit) == []
+
+
+def test_a_hole_in_a_mask_is_a_gap_between_plants_and_belongs_to_the_container() -> None:
+    fit = Letterbox.fit(1600, 1600, 160, 160)
+    logits = masks((20, 20, 140, 140))
+    logits[0, 15:25, 12:28] = -4  # a gap where pots were taken away
+    logits[0, 6:20, 30:32] = -4  # and a narrow one from the rim, where a post stands before it
+    (bed,) = outlined(finds((20, 20, 140, 140, 0.9, 0)), logits, fit)
+    assert cv2.contourArea(bed.polygon) == pytest.approx(1200 * 1200, rel=0.06)
+    regions = map_regions([bed], 1600, 1600)
+    assert regions.mask(0)[800, 800] == regions.mask(0)[620, 620] == 1
+
+
+def test_a_container_that_touches_every_border_has_all_of_the_photo_even_with_holes() -> None:
+    fit = Letterbox.fit(1200, 1600, 160, 160)  # 120×160 of the input
+    logits = masks((0, 0, 160, 160))
+    logits[0, 10:20, 8:20] = -4
+    (whole,) = outlined(finds((0, 0, 120, 160, 0.9, 0)), logits, fit)
+    assert whole.polygon.min() >= 0
+    assert (whole.polygon <= (1200, 1600)).all()
+    assert map_regions([whole], 1200, 1600).mask(0).mean() > 0.995
+
+
+places = st.tuples(st.integers(0, 130), st.integers(0, 130), st.integers(15, 120), st.integers(15, 120))
+
+
+@given(
+    st.lists(st.tuples(places, st.sampled_from([0.3, 0.6, 0.9]), st.integers(0, 1)), min_size=1, max_size=6),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_order_of_the_finds_never_matters_and_equals_share_no_ground(
+    rows: list[tuple[tuple[int, int, int, int], float, int]], random: object
+) -> None:
+    fit = Letterbox.fit(800, 800, 160, 160)
+
+    def shapes(order: list[int]) -> list[tuple[object, ...]]:
+        areas = [(x, y, min(160, x + w), min(160, y + h)) for (x, y, w, h), _, _ in rows]
+        found = finds(*((*areas[i], rows[i][1], rows[i][2]) for i in order))
+        made = outlined(found, masks(*(areas[i] for i in order)), fit)
+        return [(one.kind, round(one.score, 3), one.polygon.tolist()) for one in made]
+
+    order = list(range(len(rows)))
+    straight = shapes(order)
+    random.shuffle(order)  # type: ignore[attr-defined]
+    assert shapes(order) == straight
+    for kind in (SEGMENT, BOX):
+        alike = [Container(kind, np.array(p, np.float32), 0.5) for k, _, p in straight if k is kind]
+        total = sum(map_regions([one], 800, 800).mask(0).sum() for one in alike)
+        together = (map_regions(alike, 800, 800).labels > 0).sum()
+        assert total <= together * 1.25 + 200  # outlines are hulls, so they may overlap a little

@@ -11,13 +11,13 @@ import pytest
 
 from demeter_cli.settings import shipped
 from pipeline.boxes import centres
-from pipeline.config import ModelChoice, PipelineConfig
+from pipeline.config import GateConfig, ModelChoice, PipelineConfig
 from pipeline.decode import decode
 from pipeline.errors import ModelError, PhotoError
 from pipeline.look import detect_tiled
 from pipeline.photo import Counter
 from pipeline.types import ContainerKind, Photo, PhotoResult, PhotoStatus, Pixels, Thing
-from tests.pipeline.networks import CELL, SIDE, save_sorter, tiny_config
+from tests.pipeline.networks import CELL, DRAWN, SIDE, save_sorter, tiny_config
 from tests.pipeline.scenes import BlobDetector, pots, sorted_pots
 
 
@@ -134,6 +134,44 @@ def test_a_photo_of_nothing_is_no_count_of_zero(tmp_path: Path, config: Pipeline
     assert (result.total, result.counts) == (0, ())
     assert result.status is PhotoStatus.REFUSED
     assert result.warnings == ("no container and no plant was found; check that the photo shows a bed",)
+
+
+BLACK, WHITE, GREY, GREEN = (0, 0, 0), (255, 255, 255), (60, 60, 60), (40, 120, 50)
+
+
+@pytest.mark.parametrize(
+    ("colour", "gate"),
+    [
+        *((colour, GateConfig()) for colour in (BLACK, WHITE, GREY, GREEN)),
+        # With the gate open too; but not white, which the tiny detector takes for plants everywhere.
+        *((colour, DRAWN) for colour in (BLACK, GREY, GREEN)),
+    ],
+)
+def test_one_solid_colour_is_refused_with_a_sentence_and_is_no_count(
+    tmp_path: Path, config: PipelineConfig, colour: tuple[int, int, int], gate: GateConfig
+) -> None:
+    solid = np.full((300, 400, 3), colour, np.uint8)
+    result = count(replace(config, gate=gate), save(tmp_path, solid))
+    assert result.status is PhotoStatus.REFUSED
+    assert result.total == 0
+    assert len(result.warnings) >= 1
+    assert not len(result.pots)
+
+
+def test_five_thousand_plants_are_counted_to_the_last(tmp_path: Path, config: PipelineConfig) -> None:
+    result = count(config, save(tmp_path, pots(100, 52, 5000)))
+    assert (result.seen, result.total) == (5000, 5000)
+    assert len(result.detections) == len(result.owner) == 5000
+
+
+def test_the_shipped_models_see_nothing_in_one_colour(tmp_path: Path) -> None:
+    models = shipped("configs/models")
+    config = PipelineConfig(
+        ModelChoice(models / "plant.json"), ModelChoice(models / "containers.json"), gate=DRAWN, threads=1
+    )
+    result = count(config, save(tmp_path, np.full((700, 900, 3), (40, 120, 50), np.uint8)))
+    assert (result.total, result.counts) == (0, ())
+    assert result.status is PhotoStatus.REFUSED
 
 
 def test_plants_far_from_any_container_are_counted_and_said(tmp_path: Path, config: PipelineConfig) -> None:
