@@ -268,9 +268,11 @@ def save_result(
     What the gate refuses is saved as well, and not booked.
     """
     now = dt.datetime.now(dt.UTC)
-    place_id = held.place.id if held.place else None
     with connection.begin():
-        result = _compared(connection, run, held, result)
+        # A photo that was refused at a glance may have been given its place then.
+        known = select(PhotoSession.storage_location_id).where(PhotoSession.id == held.session_id)
+        place_id = held.place.id if held.place else connection.scalar(known)
+        result = _compared(connection, run, (held.image_id, place_id), result)
         save_image(connection, held.image_id, result, stored)
         ensure_partitions(connection, now.date(), 1)  # A run may last past midnight.
         counted_at = min(stored.captured_at or held.first_met, now)
@@ -290,13 +292,14 @@ def save_result(
     return Saved(held.session_id, status, posted)
 
 
-def _compared(connection: Connection, run: RunInfo, held: Claim, result: PhotoResult) -> PhotoResult:
-    """The result, with a finding if the photo looks like an earlier one."""
+def _compared(
+    connection: Connection, run: RunInfo, image: tuple[uuid.UUID, int | None], result: PhotoResult
+) -> PhotoResult:
+    """The result, with a finding if the image, of this place, looks like an earlier one."""
     severity = run.policy.repeat
     if severity is None or result.phash is None or not result.counted:
         return result
-    place_id = held.place.id if held.place else None
-    found = find_repeat(connection, held.image_id, result.phash, place_id, severity)
+    found = find_repeat(connection, *image, result.phash, severity)
     return result if found is None else result.with_findings((found,))
 
 

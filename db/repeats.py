@@ -30,7 +30,7 @@ _COUNTED = (
 
 
 def find_repeat(
-    connection: Connection, image_id: uuid.UUID, phash: int, place_id: int | None, severity: Severity
+    connection: Connection, image_id: uuid.UUID, place_id: int | None, phash: int, severity: Severity
 ) -> Finding | None:
     """The counted photo that this one looks like most; of equals, one of the same place, then the first.
 

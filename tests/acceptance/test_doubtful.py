@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageEnhance, ImageFilter
 
+from pipeline.interval import add
 from tests.acceptance.conftest import EXAMPLES, Finished, Site, black
 from tests.acceptance.test_process import by_name, put
 
@@ -65,6 +66,10 @@ def test_a_refused_photo_is_kept_told_of_and_booked_only_when_accepted(site: Sit
     assert accepted["booked"] == main["total"] > 0
     books = plants(site)
     assert books["N01-NORTE-C02"] == main["total"]
+    rows = site.run("report", "stock", "-f", "json").json
+    low, high = add((row["plants"], row["low"], row["high"]) for row in rows)
+    foot = site.run("report", "stock").out.splitlines()[-1]
+    assert foot.split() == ["all", str(sum(books.values())), f"{low}–{high}"]
     again = only(site.run("process", "N01-NORTE-C02.jpg", "--accept-doubtful", "-f", "json"))
     assert (again["known"], again["booked"]) == (True, None)
     assert plants(site) == books

@@ -245,7 +245,8 @@ def test_a_photo_refused_at_a_glance_has_no_figures_and_is_counted_when_accepted
     demo.rollback()
 
     warned = replace(UNREADABLE, severity=Severity.WARNING)
-    again = count_photo(demo, begin_with(demo, ACCEPT), result.with_findings((warned,)))
+    accepted = result.with_findings((warned,))
+    again = count_photo(demo, begin_with(demo, ACCEPT), accepted, code=None)  # the place is known since
     assert (again.session_id, again.status, again.posted) == (saved.session_id, "warning", 300)
     assert findings(demo) == [("unreadable", "warning")]
     assert rows_in(demo)["detections"] == 300

@@ -25,6 +25,7 @@ from db.models.stock import Count, StockBatch, StockMovement
 from db.plan import look_up
 from db.sessions import session_row
 from db.stock import settle
+from pipeline.interval import add
 from pipeline.storage import image_id
 from pipeline.types import ContainerKind, PhotoFailure
 from tests.db.counting import MODEL, begin, count_photo, place, rows_in, save, stock_of, take
@@ -276,3 +277,12 @@ def test_the_interval_of_the_stock_is_the_one_of_its_counts(demo: Connection) ->
     assert (row.plants, row.low, row.high) == (320, result.counts[0].low, result.counts[0].high)
     assert row.counted_at == TAKEN
     assert reports.stock(demo, place="N0") == []
+
+
+def test_the_interval_of_several_lots_is_that_of_their_sum(demo: Connection) -> None:
+    count_photo(demo, begin(demo), a_result(a_photo(), {SEGMENT: 300, BOX: 60}, hidden=20))
+    lots = [tuple(row) for row in demo.execute(select(Count.quantity, Count.low, Count.high))]
+    (row,) = reports.stock(demo)
+
+    assert (row.low, row.high) == add(lots)
+    assert sum(low for _, low, _ in lots) < row.low
