@@ -48,7 +48,7 @@ ARRAYS = {
 Arrays = dict[str, NDArray[Any]]
 # What the readers of zip, npy, JSON and JPEG raise for bytes that are none.
 _DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RecursionError),
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError),
     *(KeyError, TypeError, ValueError, Image.DecompressionBombError),
 )
 

@@ -11,7 +11,6 @@ import typer
 
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format
-from pipeline.config import ESTIMATORS
 
 if TYPE_CHECKING:
     from db.standing import Choice
@@ -30,7 +29,7 @@ def estimate(
     until: Annotated[str | None, typer.Option(help="Only photos taken on this day or earlier.")] = None,
     method: Annotated[
         str | None,
-        typer.Option(help=f"How to estimate: {', '.join(ESTIMATORS)} (default: the setting)."),
+        typer.Option(help="Another way to estimate than the setting `estimator` says, such as perspective."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
@@ -48,6 +47,7 @@ def estimate(
     from demeter_cli.restating import Restating
     from demeter_cli.settings import load_settings
     from demeter_cli.site import has_embedded_database, open_database
+    from pipeline.config import ESTIMATORS
     from pipeline.weights import load_card
 
     settings = load_settings(ctx.obj)
