@@ -160,7 +160,8 @@ def test_one_solid_colour_is_refused_with_a_sentence_and_is_no_count(
 
 def test_five_thousand_plants_are_counted_to_the_last(tmp_path: Path, config: PipelineConfig) -> None:
     result = count(config, save(tmp_path, pots(100, 52, 5000)))
-    assert (result.seen, result.total) == (5000, 5000)
+    assert result.seen == 5000
+    assert result.hidden <= 5  # an estimate, by area: a plant in a thousand is its noise
     assert len(result.detections) == len(result.owner) == 5000
 
 
