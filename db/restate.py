@@ -202,24 +202,28 @@ def _estimates(connection: Connection, session_id: int) -> list[Estimated]:
 def _says(connection: Connection, session_id: int, result: PhotoResult) -> bool:
     """Whether the session already says what the result says. Estimates older than the retention are gone from
     the database; then the figures decide."""
-    table = SessionContainer
+    table, session = SessionContainer, PhotoSession
     held = connection.execute(
-        select(table.kind, table.seen, table.hidden, table.low, table.high)
+        select(table.kind, table.role, table.seen, table.hidden, table.low, table.high)
         .where(table.session_id == session_id)
         .order_by(table.ordinal)
     ).all()
     wanted = [
-        (count.container.kind.value, count.seen, count.hidden, count.low, count.high)
+        (count.container.kind, count.container.role, count.seen, count.hidden, count.low, count.high)
         for count in result.counts
     ]
-    figures = _figures(connection, session_id)
-    whole = (figures.seen, figures.hidden, figures.low, figures.high)
-    if [tuple(row) for row in held] != wanted or whole != (
-        result.seen,
-        result.hidden,
-        result.low,
-        result.high,
-    ):
+    totals = connection.execute(
+        select(
+            *(session.total_detected, session.total_estimated, session.low, session.high),
+            *(session.main_seen, session.main_hidden, session.main_low, session.main_high),
+        ).where(session.id == session_id)
+    ).one()
+    main = result.main
+    photo, bed = (
+        (result.seen, result.hidden, result.low, result.high),
+        (main.seen, main.hidden, main.low, main.high),
+    )
+    if [tuple(row) for row in held] != wanted or tuple(totals) != photo + bed:
         return False
     rows = _estimates(connection, session_id)
     return not rows or rows == _estimates_of(result)
