@@ -14,7 +14,7 @@ from ultralytics.utils.loss import v8SegmentationLoss
 
 from tools.train.augment import Random, degrade
 from tools.train.finding import GREY
-from tools.train.network import as_tensor
+from tools.train.network import as_tensor, forward
 from tools.train.truth import LabelledPhoto, Pixels, cached_pixels
 
 SIDE = 512  # px, of the letterboxed photo
@@ -47,7 +47,7 @@ class ContainerTask:
         return collate([self._example(self.photos[index], random) for index in chosen])
 
     def loss(self, model: nn.Module, batch: ContainerBatch) -> tuple[Tensor, dict[str, float]]:
-        outputs = model(batch.pixels)
+        outputs = forward(model, batch.pixels)
         target = {
             "batch_idx": batch.photo,
             "cls": batch.kind,

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from pickle import UnpicklingError
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from ultralytics.nn.tasks import DetectionModel, SegmentationModel, yaml_model_l
 from tools.train.exported import load_exported
 from tools.train.truth import CONTAINER_CLASSES, PLANT_CLASSES, Pixels
 
+HALF_PRECISION = torch.ops.mkldnn._is_mkldnn_bf16_supported()
 TYPICAL_DENSITY = 0.02  # plants per cell of 8 × 8 px
 # The gains of box, score and edge, and that masks come one per container.
 LOSS_SETTINGS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, overlap_mask=False)
@@ -94,6 +96,25 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     except UnpicklingError:  # holds classes as well: an ultralytics checkpoint
         found = YOLO(path).model.state_dict()
     return {name: value.float() for name, value in found.items()}
+
+
+def forward(model: nn.Module, pixels: Tensor) -> Any:
+    """The raw outputs of a network in float32.
+
+    Where the processor multiplies bfloat16 (AVX-512 BF16, AMX) the network works in it: steps then take
+    three quarters of the time.
+    """
+    with torch.autocast("cpu", torch.bfloat16, enabled=HALF_PRECISION):
+        outputs = model(pixels)
+    return _in_full_precision(outputs)
+
+
+def _in_full_precision(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _in_full_precision(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_in_full_precision(one) for one in value)
+    return value.float() if isinstance(value, Tensor) else value
 
 
 def as_tensor(pictures: list[Pixels]) -> Tensor:

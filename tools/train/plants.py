@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from tools.train.augment import Random, degrade
 from tools.train.finding import GREY
 from tools.train.loss import PlantLoss, TileTruth
-from tools.train.network import as_tensor
+from tools.train.network import as_tensor, forward
 from tools.train.truth import Boxes, LabelledPhoto, Pixels, cached_pixels
 
 SIDE = 512  # px, of the tiles that the exported network gets
@@ -29,9 +28,6 @@ CELL, BESIDE = 8, 2  # px per side of a cell of the density; cells around a tile
 LEARNT_VISIBILITY = 0.2  # a plant that shows less is neither learnt nor held against the network
 KEPT_SHARE = 0.3  # of a box; cut off by the tile so that less remains, it is ignored
 SMALLEST = 4.0  # px, longer side in the tile; smaller ones are ignored
-
-
-HALF_PRECISION = torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 @dataclass(frozen=True)
@@ -53,10 +49,7 @@ class PlantTask:
         return PlantBatch(as_tensor([pixels for pixels, _ in examples]), [truth for _, truth in examples])
 
     def loss(self, model: nn.Module, batch: PlantBatch) -> tuple[Tensor, dict[str, float]]:
-        # Where the processor multiplies bfloat16 (AVX-512 BF16, AMX), steps take three quarters of the time.
-        with torch.autocast("cpu", torch.bfloat16, enabled=HALF_PRECISION):
-            outputs = model(batch.pixels)
-        return self.criterion(in_full_precision(outputs), batch.tiles)
+        return self.criterion(forward(model, batch.pixels), batch.tiles)
 
     def _example(self, photo: LabelledPhoto, random: Random) -> tuple[Pixels, TileTruth]:
         pixels, plants = cached_pixels(photo, self.cache), photo.plants
@@ -75,14 +68,6 @@ class PlantTask:
             density=torch.from_numpy(density_of(plants.middles, view)),
         )
         return degrade(tile, random), truth
-
-
-def in_full_precision(outputs: dict[str, Any]) -> dict[str, Any]:
-    """The raw outputs of a network as float32."""
-    return {
-        name: [one.float() for one in value] if isinstance(value, list) else value.float()
-        for name, value in outputs.items()
-    }
 
 
 def random_view(width: int, height: int, plants: Boxes, random: Random) -> np.ndarray:
