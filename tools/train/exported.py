@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules import Conv
 
+Convolution = nn.Conv2d | nn.ConvTranspose2d
+
 WRAPPED = "detector."  # before the names of a network that was exported with a density output
 # What becomes of a class that the exported network did not know: this much less likely than the first.
 NEW_CLASS_LOGIT = -3.0
@@ -32,7 +34,7 @@ def load_exported(model: nn.Module, path: Path, pixels: Tensor) -> int:
     with torch.no_grad():
         for name, module in model.named_modules():
             own = name if f"{name}.weight" in tensors else name.removeprefix(WRAPPED)
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and f"{own}.bias" in tensors:
+            if isinstance(module, Convolution) and f"{own}.bias" in tensors:
                 copied += _copy(module, _parent(model, name), tensors, own)
         model.train()
         hooks = [m.register_forward_hook(_unfold) for m in model.modules() if _folded(m, tensors, model)]
@@ -58,7 +60,7 @@ def exported_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _copy(module: nn.Conv2d | nn.ConvTranspose2d, parent: nn.Module, tensors: dict[str, Tensor], name: str) -> int:
+def _copy(module: Convolution, parent: nn.Module, tensors: dict[str, Tensor], name: str) -> int:
     """Into one convolution; its bias goes into the normalisation behind it, where there is one."""
     weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
     known = len(weight)
