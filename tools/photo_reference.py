@@ -37,12 +37,16 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--segmenter", type=Path, default=Path("configs/models/containers.json"))
     arguments = parser.parse_args()
-    config = PipelineConfig(ModelChoice(arguments.card), ModelChoice(arguments.segmenter))
-    counter = Counter.load(config)
-    photos = load_truth(arguments.truth, arguments.images, split="train")
+    measure_photos(arguments.card, arguments.truth, arguments.images, arguments.segmenter)
+
+
+def measure_photos(card: Path, truth: Path, images: Path, segmenter: Path) -> None:
+    """Write the file beside the card from the photos of the split "train"."""
+    counter = Counter.load(PipelineConfig(ModelChoice(card), ModelChoice(segmenter)))
+    photos = load_truth(truth, images, split="train")
     measured = [counter.count(Photo(photo.file, "0" * 64, 0)).measures for photo in photos]
     content = reference(one for one in measured if one is not None)
-    photos_path(arguments.card).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    photos_path(card).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def reference(measured: Iterable[Measures]) -> dict[str, Any]:

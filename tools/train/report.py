@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from tools.calibrate import calibrate
+from tools.photo_reference import measure_photos
 from tools.train import containers, plants
 from tools.train.cards import Card, Figures, write_card
 from tools.train.evaluate import (
@@ -50,9 +51,11 @@ def write_cards(options: Options) -> None:
 
 
 def calibrate_counts(options: Options) -> None:
-    """What the boxes are worth in plants; last, since it belongs to the card's threshold."""
+    """What boxes and cells are worth in plants, and what the photos learnt from were like; last, since both
+    belong to the card's threshold."""
     data, models = options.data, options.models
-    calibrate(models / "plant.json", data / "coco.json", data / "images", models / "containers.json")
+    for measure in (calibrate, measure_photos):
+        measure(models / "plant.json", data / "coco.json", data / "images", models / "containers.json")
 
 
 def write_plant_card(options: Options) -> Path:
