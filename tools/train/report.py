@@ -74,6 +74,7 @@ def write_plant_card(options: Options) -> Path:
             tiles=plants.TILES,
             learnt_side=plants.LEARNT_SIDE,
             low=plants.SCALES[0],
+            middle=plants.SCALE,
             high=plants.SCALES[1],
             min_score=val.min_score,
             max_overlap=MAX_OVERLAP,
