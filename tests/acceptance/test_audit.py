@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -235,6 +236,8 @@ def at_a_terminal(site: Site, arguments: list[str], answers: list[str], *, stop:
     shown, asked = "", 0
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
+        if not select.select([master], [], [], 1.0)[0]:
+            continue
         try:
             shown += os.read(master, 4096).decode("utf-8", "replace")
         except OSError:  # the program has closed its end
@@ -245,6 +248,8 @@ def at_a_terminal(site: Site, arguments: list[str], answers: list[str], *, stop:
             elif stop:
                 process.send_signal(signal.SIGINT)
             asked += 1
+    if process.poll() is None and time.monotonic() >= deadline:
+        process.kill()
     os.close(master)
     return process.wait(timeout=60), shown
 
