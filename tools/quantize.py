@@ -44,15 +44,13 @@ def main() -> None:
     tiles = list(tiles_of(photos, PipelineConfig(ModelChoice(arguments.card), ModelChoice(arguments.card))))
     model = ov.Core().read_model(card.weights)
     # The box decoder turns distances into pixels, where a step of 1/256 of the input is two pixels.
-    decoder = nncf.IgnoredScope(
-        patterns=[".*dfl.*", ".*Concat.*", ".*Multiply.*", ".*Sigmoid.*"], validate=False
-    )
+    names = [".*dfl.*", ".*Concat.*", ".*Multiply.*", ".*Sigmoid.*"]
     small = nncf.quantize(
         model,
         nncf.Dataset(tiles),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(tiles),
-        ignored_scope=decoder,
+        ignored_scope=nncf.IgnoredScope(patterns=names, validate=False),
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
     ov.save_model(small, arguments.out / card.weights.name)
