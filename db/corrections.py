@@ -2,6 +2,9 @@
 
 A correction acts when a count is booked, as one more recorded step: what was seen and estimated stays as it
 is, and what the factor adds stands beside it in `session_corrections`. Counts booked before stay untouched.
+
+An audit measured one way of counting. A count that `demeter estimate` restated comes from another one, so
+from then on no correction holds for it; what was once added to it stays on record beside the restatement.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, select, update
 
 from db.audit_photos import TAKEN
 from db.audits import AuditRow
@@ -18,10 +21,14 @@ from db.errors import AuditRefused
 from db.models.audits import Audit, Correction, SessionCorrection
 from db.models.catalog import Product
 from db.models.photos import Image, PhotoSession
+from db.models.restatements import Restatement
 from db.models.vocabulary import AuditStatus
 from db.stock import Tally
 from pipeline.audit.ratio import Bias, Corrected, correct
 from pipeline.audit.records import Season, season_of
+
+# Of a row of `session_corrections`: whether it is part of what is booked.
+HOLDS = ~exists().where(Restatement.session_id == SessionCorrection.session_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,7 @@ def _in_force(connection: Connection, session_id: int, product_id: int) -> tuple
             Correction.withdrawn_at.is_(None),
             Correction.valid_from <= func.now(),
             Correction.valid_until > func.now(),
+            ~exists().where(Restatement.session_id == session_id),
         )
     ).one_or_none()
     return None if row is None else (row.id, row.factor, row.standard_error)
@@ -201,7 +209,7 @@ def step_of(connection: Connection, session_id: int) -> SessionStep | None:
         )
         .join(Correction, Correction.id == SessionCorrection.correction_id)
         .join(Audit, Audit.id == Correction.audit_id)
-        .where(SessionCorrection.session_id == session_id)
+        .where(SessionCorrection.session_id == session_id, HOLDS)
         .group_by(Audit.code, Correction.factor, Correction.standard_error)
     ).one_or_none()
     return None if row is None else SessionStep(row.code, row.factor, row.standard_error, int(row.plants))

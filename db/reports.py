@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
+from db.corrections import HOLDS
 from db.models.audits import Audit, Correction, SessionCorrection
 from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductState
 from db.models.places import StorageBin, StorageLocation
@@ -95,6 +96,7 @@ def stock(
             and_(
                 SessionCorrection.session_id == lots.c.session_id,
                 SessionCorrection.category == StorageBin.category,
+                HOLDS,
             ),
         )
         .outerjoin(Correction, Correction.id == SessionCorrection.correction_id)

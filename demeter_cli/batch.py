@@ -185,8 +185,13 @@ class Batch:
         self.connection.rollback()
         seen, hidden, low, high = session.seen, session.hidden, session.low, session.high
         total = None if seen is None or hidden is None else seen + hidden
-        if step and total is not None and low is not None and high is not None:
-            (low, high), total = step.bounds(total, low, high), total + step.plants
+        main = session.main and bed(session.main)
+        if step and main and total is not None and low is not None and high is not None:
+            # What is booked is corrected, the bed; the photo's figures move with it.
+            below, above = step.bounds(main["total"], main["low"], main["high"])
+            low, high = low + below - main["low"], high + above - main["high"]
+            total += step.plants
+            main |= {"total": main["total"] + step.plants, "low": below, "high": above}
         self.rows[photo.sha256] = {
             "photo": printable(photo.path),
             "sha256": photo.sha256,
@@ -205,7 +210,7 @@ class Batch:
             "overlay": session.overlay_key and str(self.settings.photo_dir / session.overlay_key),
             "correction": step and step.plants,
             "audit": step and step.audit,
-            "main": session.main and bed(session.main),
+            "main": main,
             "dead": session.dead,
             "empty_pots": session.empty_pots,
             "findings": describe_findings(session.findings),

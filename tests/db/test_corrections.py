@@ -17,6 +17,7 @@ from db.ingest import book_done, claim
 from db.models.audits import Correction, SessionCorrection
 from db.models.photos import PhotoSession
 from db.places import PlaceIndex
+from db.restate import restate
 from db.sessions import session_row
 from db.stock import user_id
 from pipeline.storage import image_id
@@ -36,6 +37,7 @@ from tests.db.audited import (
     photo_of,
 )
 from tests.db.seen import TAKEN, a_photo, a_result
+from tests.db.test_restate import by
 
 
 @pytest.fixture
@@ -263,3 +265,22 @@ def test_a_session_is_corrected_at_most_once_per_category(demo: Connection) -> N
                 session_id=session, category="segment", correction_id=correction, plants=1
             )
         )
+
+
+def test_a_restated_count_comes_from_another_way_of_counting_and_is_not_corrected(demo: Connection) -> None:
+    run = begin(demo)
+    for _ in range(4):
+        count_photo(demo, run, photo_of(150, 10))
+    factor = apply(demo, count_by_hand(demo, draw(demo)))
+    later = photo_of(200, 20)
+    saved = count_photo(demo, run, later)
+    assert booked(demo, saved.session_id)[0] == round(220 * factor)
+
+    other = by(later, "bands", 50)
+    assert restate(demo, begin(demo), saved.session_id, other).changed
+    assert step_of(demo, saved.session_id) is None
+    (row,) = reports.stock(demo, as_of=None)
+    assert (row.plants, row.correction, row.audit) == (250, None, None)
+    # What was added to the earlier count stays on record.
+    added = select(SessionCorrection.plants).where(SessionCorrection.session_id == saved.session_id)
+    assert demo.scalars(added).one() == round(220 * factor) - 220
