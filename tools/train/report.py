@@ -202,7 +202,11 @@ def _command(options: Options) -> str:
 
 
 def _describe_start(options: Options) -> str:
-    return f"`{options.start.name}` (its README tells its history)" if options.start else "random weights"
+    if options.start is None:
+        return "random weights"
+    if options.start.suffix == ".xml":
+        return "the network that was shipped before, whose card the history of this file tells"
+    return f"`{options.start.name}` (its README tells its history)"
 
 
 def _effort(checkpoint: Path, batch: int, pictures: str) -> str:
