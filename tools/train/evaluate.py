@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.types import Container, Detections
-from tools.train.finding import ContainerFinder, PlantFinder
+from tools.train.finding import LOWEST_SCORE, ContainerFinder, PlantFinder
 from tools.train.matching import HIT_IOU, Verdicts, average_precision, judge, precision_recall
 from tools.train.truth import CONTAINER_CLASSES, LabelledPhoto, cached_pixels
 
 JUDGED_VISIBILITY = 0.25  # a plant that shows less is neither hit nor false alarm
-SCORES = tuple(np.round(np.arange(0.10, 0.71, 0.01), 2).tolist())
 CONTAINER_SCORES = tuple(np.round(np.arange(0.06, 0.8, 0.03), 2).tolist())
 MASK_SHRINK = 2  # containers are compared on pixels of this many photo pixels
 
@@ -98,14 +96,13 @@ def plant_figures(searches: Sequence[Search], min_score: float) -> PlantFigures:
 
 
 def choose_min_score(searches: Sequence[Search]) -> float:
-    """The first score that counts no more plants than there are; higher ones count fewer."""
-    plants = sum(one.plants for one in searches)
-
-    def too_few(score: float) -> bool:
-        return sum(len(one.kept(score)) for one in searches) <= plants
-
-    place = bisect.bisect_left(SCORES, True, key=too_few)
-    return SCORES[min(place, len(SCORES) - 1)]
+    """The score with the best F1: how many plants there are is for the cells and the calibration to say."""
+    verdicts = [one.verdicts(LOWEST_SCORE) for one in searches]
+    scores = np.concatenate([one.scores for one in verdicts])
+    order = np.argsort(-scores, kind="stable")
+    hits = np.concatenate([one.hits for one in verdicts])[order].cumsum()
+    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + sum(one.truths for one in verdicts))
+    return float(np.floor(scores[order][f1.argmax()] * 100) / 100)
 
 
 def search_containers(
