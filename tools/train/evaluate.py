@@ -102,7 +102,7 @@ def choose_min_score(searches: Sequence[Search]) -> float:
     order = np.argsort(-scores, kind="stable")
     hits = np.concatenate([one.hits for one in verdicts])[order].cumsum()
     f1 = 2 * hits / (np.arange(1, len(hits) + 1) + sum(one.truths for one in verdicts))
-    return float(np.floor(scores[order][f1.argmax()] * 100) / 100)
+    return round(float(np.floor(scores[order][f1.argmax()] * 100)) / 100, 2)
 
 
 def search_containers(
