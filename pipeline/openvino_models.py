@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -97,8 +98,9 @@ def _padded(pixels: Pixels, card: ModelCard) -> Pixels:
 def _compile(card: ModelCard, config: PipelineConfig) -> Any:
     """The network with its pre-processing in the graph: it takes (1, h, w, 3) uint8 BGR."""
     core = ov.Core()
-    if config.cache_dir is not None and _writable(config.cache_dir):
-        core.set_property({"CACHE_DIR": str(config.cache_dir)})
+    cache = config.cache_dir if config.cache_dir is not None and _writable(config.cache_dir) else None
+    if cache is not None:
+        core.set_property({"CACHE_DIR": str(cache)})
     threads = config.threads or max(1, (os.cpu_count() or 1) // max(1, config.workers))
     options = {"PERFORMANCE_HINT": "THROUGHPUT"}
     if config.device == "CPU":
@@ -113,7 +115,7 @@ def _compile(card: ModelCard, config: PipelineConfig) -> Any:
         image.model().set_layout(ov.Layout("NCHW"))
         image.preprocess().convert_element_type(ov.Type.f32)
         image.preprocess().convert_color(ov.preprocess.ColorFormat.RGB).scale(255.0)
-        with _same_signal_stack():
+        with _alone_in(cache), _same_signal_stack():
             compiled = core.compile_model(steps.build(), config.device, options)
     except RuntimeError as error:  # OpenVINO raises nothing narrower.
         reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
@@ -157,6 +159,18 @@ def _check_density(compiled: Any, card: ModelCard) -> None:
             f"{card.weights} has outputs of shapes {shapes} beside its boxes, where at most one of {cells} "
             "(plants per cell) is understood; export it without them"
         )
+
+
+@contextmanager
+def _alone_in(cache: Path | None) -> Iterator[None]:
+    """While others compile into the same cache, wait: two processes that write one network there spoil it for
+    each other, and the second finds it ready."""
+    if cache is None:
+        yield
+        return
+    with (cache / "lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)  # the kernel lets go of it however the process ends
+        yield
 
 
 def _writable(folder: Path) -> bool:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import shutil
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -262,3 +264,45 @@ def test_a_network_may_say_how_many_plants_stand_in_each_cell(tmp_path: Path) ->
 def test_an_output_of_another_shape_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="plants per cell"):
         load_detector(with_detector(tiny_config(tmp_path), save_detector(tmp_path / "dense", density=4)))
+
+
+LOAD_WHEN_TOLD = """
+import sys
+from pathlib import Path
+from pipeline.config import ModelChoice, PipelineConfig
+from pipeline.detect import load_detector
+from tests.pipeline.networks import SIDE
+
+card = ModelChoice(Path(sys.argv[1]))
+config = PipelineConfig(card, card, tile=SIDE, threads=1, cache_dir=Path(sys.argv[2]))
+print("ready", flush=True)
+sys.stdin.readline()
+load_detector(config)
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_processes_that_compile_at_once_do_not_spoil_the_cache_for_each_other(
+    tmp_path: Path, attempt: int
+) -> None:
+    card, cache = save_detector(tmp_path / "models"), tmp_path / "cache"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", LOAD_WHEN_TOLD, card, cache],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(6)
+    ]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=120)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 6, errors
