@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Float,
     Select,
+    Subquery,
     and_,
     case,
     cast,
@@ -91,14 +92,7 @@ def stock(
         .join(ProductState, ProductState.id == StockBatch.product_state_id)
         .outerjoin(ProductSize, ProductSize.id == StockBatch.product_size_id)
         .outerjoin(PackagingCatalog, PackagingCatalog.id == StockBatch.packaging_catalog_id)
-        .outerjoin(
-            SessionCorrection,
-            and_(
-                SessionCorrection.session_id == lots.c.session_id,
-                SessionCorrection.category == StorageBin.category,
-                HOLDS,
-            ),
-        )
+        .outerjoin(SessionCorrection, _corrects(lots))
         .outerjoin(Correction, Correction.id == SessionCorrection.correction_id)
         .outerjoin(Audit, Audit.id == Correction.audit_id)
         .group_by(
@@ -129,6 +123,15 @@ def _half(side: ColumnElement[Any]) -> ColumnElement[int]:
 def _whole(total: ColumnElement[Any]) -> ColumnElement[int]:
     """PostgreSQL's sum of bigint is numeric; plants are whole."""
     return cast(total, BigInteger)
+
+
+def _corrects(lots: Subquery) -> ColumnElement[bool]:
+    """What joins `session_corrections` to the lots that they are part of."""
+    return and_(
+        SessionCorrection.session_id == lots.c.session_id,
+        SessionCorrection.category == StorageBin.category,
+        HOLDS,
+    )
 
 
 def _lots(as_of: dt.datetime | None) -> Select[Any]:

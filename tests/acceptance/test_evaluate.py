@@ -39,7 +39,7 @@ def test_every_method_is_measured_on_the_same_photos(tmp_path: Path, crops: list
     assert finished.code == 0, finished.err
 
     rows = {row["method"]: row for row in finished.json["methods"]}
-    assert list(rows) == default_methods("expected")
+    assert list(rows) == default_methods("density-map")
     assert all(list(row) == METHOD_KEYS for row in rows.values())
     assert (rows["no-estimate"]["precision"], rows["no-estimate"]["recall"]) == (1, 1)
     assert rows["no-estimate"]["counted"] == rows["no-estimate"]["truth"] == len(found)
