@@ -1,6 +1,6 @@
 """The photo gate: what makes a photo's count doubtful or worthless, and what to do about it.
 
-The limits were chosen by tools/gate_study.py: photos with known counts were made worse step by step, and
+The limits were chosen by a study: photos with known counts were made worse step by step, and
 each limit lies where the error of the count has about doubled, those of `unreadable` where two fifths of the
 plants are lost. No training photo in its original state reaches any of them.
 """
