@@ -10,8 +10,9 @@ Three rules say what a person would point at:
    kept: cut by the frame, a bed's own look the same.
 
 3. A bed is one segment deep: what stands behind a segment, above it in the photo and flatter, is another
-   bed's. Outlines of distant beds are vague and run into each other, so here a walkway need not be seen. In the
-   labels of the training photos that is true of none of 428 containers of the bed, and of 51 of 96 others.
+   bed's. Outlines of distant beds are vague and run into each other, so here a walkway need not be seen. In
+   the labels of the training photos that is true of none of 428 containers of the bed, and of 51 of 96
+   others.
 
 The limits were read off the training photos.
 """

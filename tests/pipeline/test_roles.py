@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,7 +84,9 @@ some = st.lists(
 
 
 @given(some, st.randoms(use_true_random=False))
-def test_there_is_always_a_bed_and_the_order_of_the_containers_never_matters(containers, random) -> None:  # type: ignore[no-untyped-def]
+def test_there_is_always_a_bed_and_the_order_of_the_containers_never_matters(
+    containers: list[Container], random: Random
+) -> None:
     told = roles(*containers)
     assert MAIN in told
     mixed = list(enumerate(containers))
