@@ -239,6 +239,8 @@ def at_a_terminal(site: Site, arguments: list[str], answers: list[str], *, stop:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if not select.select([master], [], [], 1.0)[0]:
+            if stop and asked > len(answers):  # pressed in the instant before the program began to listen
+                process.send_signal(signal.SIGINT)
             continue
         try:
             shown += os.read(master, 4096).decode("utf-8", "replace")
