@@ -10,6 +10,10 @@ what stands before them.
 The cell is measured where plants were found: the area they fill, gaps included, divided by their
 number, in units of the squared apparent size, so that it follows the perspective. Fractions are kept: the
 container's sum is rounded once.
+
+Known weakness: the colours of plants are learnt from the plants seen against all that no box covers. Where
+many were missed, their colours stand on both sides, and one detection more or less may tip what looks like
+a plant.
 """
 
 from __future__ import annotations

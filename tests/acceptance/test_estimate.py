@@ -60,7 +60,7 @@ def test_another_method_is_planned_booked_once_and_comes_to_what_a_new_count_com
     for row, plan in zip(done.json, planned.json, strict=True):
         assert (row["total_before"], row["total"]) == (plan["total_before"], plan["total"])
         assert row["low"] <= row["total"] == row["seen"] + row["hidden"] <= row["high"]
-        assert (row["method_before"], row["method"]) == ("expected", "bands")
+        assert (row["method_before"], row["method"]) == ("density-map", "bands")
         assert row["booked"] == (row["total"] - row["total_before"] if row["place"] else None)
     assert stock(counted) == {row["place"]: row["total"] for row in done.json if row["place"]}
 
