@@ -6,7 +6,6 @@ from sqlalchemy import Connection, func, select
 
 from db.models.places import StorageBin, StorageBinType
 from db.models.vocabulary import BinCategory, BinStatus
-from db.places import Place
 from pipeline.types import ContainerKind
 
 _CATEGORIES = {
@@ -16,19 +15,19 @@ _CATEGORIES = {
 }
 
 
-def cells_at(connection: Connection, place: Place | None) -> dict[ContainerKind, int]:
+def cells_at(connection: Connection, place_id: int | None) -> dict[ContainerKind, int]:
     """The cells of each kind of container at a place: those of its bins, else those of the default type.
 
     A kind is left out where the type has no capacity, or where the bins of the place are of several types.
     """
-    if place is None:
+    if place_id is None:
         return {}
     kind = StorageBinType
     cells = func.coalesce(kind.capacity, kind.rows * kind.columns)
     own = (
         select(kind.category, cells)
         .join(StorageBin, StorageBin.storage_bin_type_id == kind.id)
-        .where(StorageBin.storage_location_id == place.id, StorageBin.status == BinStatus.ACTIVE.value)
+        .where(StorageBin.storage_location_id == place_id, StorageBin.status == BinStatus.ACTIVE.value)
         .distinct()
     )
     with connection.begin():

@@ -150,7 +150,8 @@ class Batch:
             save_failure(self.connection, held, outcome)
             self._add_row(outcome.photo, held, None)
             return 0
-        outcome = in_known_grids(outcome, cells_at(self.connection, held.place))
+        cells = cells_at(self.connection, held.place.id if held.place else None)
+        outcome = in_known_grids(outcome, cells)
         saved = save_result(self.connection, run, held, outcome, self._store(held, outcome))
         self._add_row(outcome.photo, held, saved.posted)
         return outcome.main.total

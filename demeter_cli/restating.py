@@ -87,8 +87,10 @@ class Restating:
 
     def _recount(self, standing: Standing) -> PhotoResult | str:
         """What the photo comes to now, or the sentence that says why that cannot be told."""
+        from db.grids import cells_at
         from pipeline.errors import StorageError
         from pipeline.estimators import density
+        from pipeline.grid import in_known_grids
         from pipeline.reckon import recount
 
         try:
@@ -106,7 +108,8 @@ class Restating:
             missing = density.missing(replace(kept.evidence, spacings=photo.spacings))
             if missing:
                 return "; ".join(missing)
-        return recount(kept, (self.card, self.config), photo, standing.model)
+        result = recount(kept, (self.card, self.config), photo, standing.model)
+        return in_known_grids(result, cells_at(self.connection, standing.place_id))
 
     def _kept(self, standing: Standing) -> Kept:
         """Raises StorageError."""

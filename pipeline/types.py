@@ -239,8 +239,8 @@ class ContainerCount:
     """One container with its share of the count. `low` and `high` bound the total.
 
     `cells` are those of its known grid, `empty_cells` the ones of them without a plant; None when no grid
-    is known. `dead` are the dead plants among the seen ones; `empty_pots` hold no plant and are in no other
-    figure.
+    is known, `empty_cells` also where the frame cuts the container. `dead` are the dead plants among the
+    seen ones; `empty_pots` hold no plant and are in no other figure.
     """
 
     container: Container

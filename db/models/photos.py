@@ -219,7 +219,7 @@ class SessionContainer(Base):
         *above_zero("cells"),
         check("interval", "seen + hidden BETWEEN low AND high"),
         check("empty_cells_of", "empty_cells <= cells"),
-        check("cells_both", "(cells IS NULL) = (empty_cells IS NULL)"),
+        check("empty_cells_known", "empty_cells IS NULL OR cells IS NOT NULL"),
     )
 
     id: Mapped[BigId]

@@ -51,17 +51,17 @@ def test_without_a_place_nothing_is_known(demo: Connection) -> None:
 
 
 def test_a_place_without_bins_has_those_of_the_default_types(demo: Connection, here: Place) -> None:
-    assert cells_at(demo, here) == DEFAULTS
+    assert cells_at(demo, here.id) == DEFAULTS
     assert not demo.in_transaction()
 
 
 def test_the_bins_of_the_place_outrank_the_defaults(demo: Connection, here: Place) -> None:
     add_bin(demo, here, "B0", "BOX_28")
     add_bin(demo, here, "B1", "PLUG_TRAY_128")
-    assert cells_at(demo, here) == {BOX: 28, PLUG: 128, SEEDLING: 50}
+    assert cells_at(demo, here.id) == {BOX: 28, PLUG: 128, SEEDLING: 50}
     elsewhere = PlaceIndex.load(demo).named("N01-NORTE-C02")
     demo.rollback()
-    assert cells_at(demo, elsewhere) == DEFAULTS
+    assert cells_at(demo, elsewhere.id) == DEFAULTS
 
 
 def test_bins_of_several_types_leave_it_open_and_retired_ones_do_not_count(
@@ -69,6 +69,6 @@ def test_bins_of_several_types_leave_it_open_and_retired_ones_do_not_count(
 ) -> None:
     add_bin(demo, here, "B0", "BOX_28")
     add_bin(demo, here, "B1", "BOX_45", status="retired")
-    assert cells_at(demo, here)[BOX] == 28
+    assert cells_at(demo, here.id)[BOX] == 28
     add_bin(demo, here, "B2", "BOX_24")
-    assert BOX not in cells_at(demo, here)
+    assert BOX not in cells_at(demo, here.id)

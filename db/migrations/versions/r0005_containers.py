@@ -20,7 +20,8 @@ CONTAINERS = r"""
         ADD CONSTRAINT ck_session_containers_cells CHECK (cells > 0),
         ADD CONSTRAINT ck_session_containers_empty_cells CHECK (empty_cells >= 0),
         ADD CONSTRAINT ck_session_containers_empty_cells_of CHECK (empty_cells <= cells),
-        ADD CONSTRAINT ck_session_containers_cells_both CHECK ((cells IS NULL) = (empty_cells IS NULL))
+        ADD CONSTRAINT ck_session_containers_empty_cells_known
+            CHECK (empty_cells IS NULL OR cells IS NOT NULL)
     """
 
 SESSIONS = r"""
