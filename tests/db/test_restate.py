@@ -22,7 +22,7 @@ from db.spacings import spacings_of
 from db.standing import Choice, spacings_at, standing_sessions
 from db.stock import lot_at, settle
 from pipeline.interval import bounds
-from pipeline.types import ContainerCount, ContainerKind, PhotoResult, Spacing, Total
+from pipeline.types import ContainerCount, ContainerKind, PhotoResult, Role, Spacing, Total
 from tests.db.seen import TAKEN, a_photo, a_result
 from tests.db.test_ingest import begin, count_photo, place, rows_in, stock_of
 
@@ -320,3 +320,19 @@ def test_spacings_come_from_the_pots_of_the_place(demo: Connection) -> None:
     known = {one.kind: one for one in spacings_of(demo, lot)}
     assert known[SEGMENT] == Spacing(SEGMENT, 80.0, 9.0, 0.85)
     assert known[BOX].area_cm2 == 64.0
+
+
+def test_a_container_that_turns_out_to_be_a_neighbours_is_a_change_though_no_figure_of_the_photo_is(
+    demo: Connection,
+) -> None:
+    result = a_result(a_photo(), {SEGMENT: 300, BOX: 40})
+    saved = count_photo(demo, begin(demo), result)
+    bed, crate = result.counts
+    beyond = replace(crate, container=replace(crate.container, role=Role.BACKGROUND))
+    main = Total(bed.seen, bed.hidden, bed.low, bed.high)
+    other = replace(result, counts=(bed, beyond), main=main, warnings=())
+    assert compare(demo, saved.session_id, other).changed
+    demo.rollback()
+    assert restate(demo, begin(demo), saved.session_id, other).posted == -40
+    assert stock_of(demo) == {"N01-NORTE-C01": 300}
+    assert not restate(demo, begin(demo), saved.session_id, other).changed
