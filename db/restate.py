@@ -41,7 +41,8 @@ Estimated = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A photo's count, with bounds, and the method of its estimates; None where it has none."""
+    """The count of a photographed bed, which is what the books hold, with bounds, and the method of its
+    estimates; None where it has none."""
 
     seen: int
     hidden: int
@@ -173,7 +174,7 @@ def _book_anew(connection: Connection, user: int, session: _Session, *, rejected
 def _figures(connection: Connection, session_id: int) -> Figures:
     table = PhotoSession
     row = connection.execute(
-        select(table.total_detected, table.total_estimated, table.low, table.high).where(
+        select(table.main_seen, table.main_hidden, table.main_low, table.main_high).where(
             table.id == session_id
         )
     ).one()
@@ -181,7 +182,7 @@ def _figures(connection: Connection, session_id: int) -> Figures:
         select(Estimation.method, Estimation.version).where(Estimation.session_id == session_id).limit(1)
     ).one_or_none()
     named = (method.method, method.version) if method else (None, None)
-    return Figures(row.total_detected, row.total_estimated, row.low or 0, row.high or 0, *named)
+    return Figures(row.main_seen, row.main_hidden, row.main_low or 0, row.main_high or 0, *named)
 
 
 def _estimates(connection: Connection, session_id: int) -> list[Estimated]:

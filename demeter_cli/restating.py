@@ -132,7 +132,7 @@ class Restating:
     def _add(self, standing: Standing, result: PhotoResult, told: Restated, outcome: str) -> None:
         methods = {(row.method, row.version) for count in result.counts for row in count.estimates}
         method, version = min(methods, default=(None, None))
-        before = told.before
+        before, bed = told.before, result.main
         self.rows.append(
             {
                 **_named(standing),
@@ -145,11 +145,11 @@ class Restating:
                 "high_before": before.high,
                 "method": method,
                 "version": version,
-                "seen": result.seen,
-                "hidden": result.hidden,
-                "total": result.total,
-                "low": result.low,
-                "high": result.high,
+                "seen": bed.seen,
+                "hidden": bed.hidden,
+                "total": bed.total,
+                "low": bed.low,
+                "high": bed.high,
                 "booked": told.posted,
                 "error": None,
             }

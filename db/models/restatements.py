@@ -13,7 +13,7 @@ from db.models.photos import PhotoSession, Run
 
 
 class Restatement(Base):
-    """The figures of one session, worked out again from its evidence by `demeter estimate`.
+    """The figures of one session's bed, worked out again from its evidence by `demeter estimate`.
 
     What is replaced in `estimations` is kept here, so that an earlier figure can still be explained:
     `estimates_before` has a list per band, whose order db/restate.py tells (`Estimated`). Append-only.

@@ -73,7 +73,7 @@ def test_another_method_is_planned_booked_once_and_comes_to_what_a_new_count_com
         "process", counted.folder.parent / "kept", "-f", "json"
     )
     assert fresh.code == 0, fresh.err
-    assert {Path(row["photo"]).name: row["total"] for row in fresh.json["photos"]} == totals(done)
+    assert {Path(row["photo"]).name: row["main"]["total"] for row in fresh.json["photos"]} == totals(done)
     assert not any(row["known"] for row in fresh.json["photos"])
     assert stock(counted) == after
 
@@ -95,7 +95,7 @@ def test_density_asks_the_books_for_the_pots_of_a_place(counted: Site) -> None:
     )
     assert fresh.code == 0, fresh.err
     photos = {Path(row["photo"]).name: row for row in fresh.json["photos"]}
-    assert photos["N01-NORTE-C01.jpg"]["total"] == rows["N01-NORTE-C01.jpg"]["total"]
+    assert photos["N01-NORTE-C01.jpg"]["main"]["total"] == rows["N01-NORTE-C01.jpg"]["total"]
     assert any("density_parameters" in sentence for sentence in photos["IMG_1.jpg"]["warnings"])
 
 
