@@ -1,0 +1,12 @@
+"""Runs of imports with what they rejected, and how places lie to each other."""
+
+from __future__ import annotations
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
