@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.neighbours import Index, Neighbours
 from pipeline.types import Boxes, Detections
+
+BLOCK = 2048  # boxes settled at once
 
 
 def drop_duplicates(
@@ -22,31 +27,77 @@ def drop_duplicates(
     silence the whole and be counted twice. Boxes that score less than `sure` rank after all others.
     Ties fall to the coordinates, so the order of the tiles never matters.
     """
-    boxes, cut = found.boxes.astype(np.float64), found.cut
-    ranked = np.lexsort((*found.boxes.T[::-1], found.classes, -found.scores, cut, found.scores < sure))
-    rank = np.empty(len(ranked), np.intp)
-    rank[ranked] = np.arange(len(ranked))
-    areas = _areas(boxes)
+    ranked = np.lexsort((*found.boxes.T[::-1], found.classes, -found.scores, found.cut, found.scores < sure))
+    return found.take(ranked[_survivors(_Crowd.of(found.take(ranked), max_iou, max_cut_overlap))])
 
-    # Only boxes that share a stretch of x can meet, so compare within it:
-    # time and memory follow the crowding and not n squared.
-    left, right = boxes[:, 0], boxes[:, 2]
-    by_left = np.argsort(left, kind="stable")
-    widest = (right - left).max(initial=0)
-    start = np.searchsorted(left[by_left], left - widest)
-    stop = np.searchsorted(left[by_left], right, side="right")
 
-    alive = np.ones(len(found), dtype=bool)
-    for i in ranked:
-        if not alive[i]:
-            continue
-        near = by_left[start[i] : stop[i]]
-        near = near[alive[near] & (rank[near] > rank[i])]
-        shared = _intersections(boxes[i], boxes[near])
-        twin = shared > max_iou * (areas[i] + areas[near] - shared)
-        twin |= (cut[near] | cut[i]) & (shared > max_cut_overlap * np.minimum(areas[i], areas[near]))
-        alive[near[twin]] = False
-    return found.take(ranked[alive[ranked]])
+@dataclass(frozen=True, slots=True)
+class _Crowd:
+    """Boxes, best first, and what makes two of them one plant."""
+
+    boxes: NDArray[np.float64]
+    areas: NDArray[np.float64]
+    cut: NDArray[np.bool_]
+    max_iou: float
+    max_cut_overlap: float
+
+    @staticmethod
+    def of(found: Detections, max_iou: float, max_cut_overlap: float) -> _Crowd:
+        boxes = found.boxes.astype(np.float64)
+        return _Crowd(boxes, _areas(boxes), found.cut, max_iou, max_cut_overlap)
+
+    def are_twins(self, first: Index, second: Index) -> NDArray[np.bool_]:
+        """(n,): which pairs are one plant."""
+        shared = _shared(self.boxes[first], self.boxes[second])
+        a, b = self.areas[first], self.areas[second]
+        twins: NDArray[np.bool_] = shared > self.max_iou * (a + b - shared)
+        cut = self.cut[first] | self.cut[second]
+        return twins | (cut & (shared > self.max_cut_overlap * np.minimum(a, b)))
+
+
+def _survivors(crowd: _Crowd) -> NDArray[np.bool_]:
+    """(n,): which boxes no better one that survives silences.
+
+    Block by block from the best, so that of a pile of twins most are gone before they are compared.
+    """
+    alive = np.ones(len(crowd.boxes), np.bool_)
+    everyone = Neighbours(crowd.boxes)
+    for begin in range(0, len(alive), BLOCK):
+        block = begin + np.flatnonzero(alive[begin : begin + BLOCK])
+        kept = block[_settled(crowd, block)]
+        alive[block] = False
+        alive[kept] = True
+        for first, second in everyone.pairs(kept):
+            later = alive[second] & (second >= begin + BLOCK)
+            first, second = first[later], second[later]
+            alive[second[crowd.are_twins(first, second)]] = False
+    return alive
+
+
+def _settled(crowd: _Crowd, block: Index) -> NDArray[np.bool_]:
+    """(n,): which of a block, given best first, survive among themselves.
+
+    In rounds: who has no better twin left stays, and silences its twins.
+    """
+    better, worse = [], []
+    for first, second in Neighbours(crowd.boxes[block]).pairs(np.arange(len(block))):
+        ahead = first < second
+        first, second = first[ahead], second[ahead]
+        twins = crowd.are_twins(block[first], block[second])
+        better.append(first[twins])
+        worse.append(second[twins])
+    a, b = (np.concatenate([*parts, np.empty(0, np.intp)]) for parts in (better, worse))
+    open_, kept = np.ones(len(block), np.bool_), np.zeros(len(block), np.bool_)
+    while len(a):
+        challenged = np.zeros(len(block), np.bool_)
+        challenged[b] = True
+        stays = open_ & ~challenged
+        kept |= stays
+        open_[b[stays[a]]] = False
+        open_ &= ~stays
+        left = open_[a] & open_[b]
+        a, b = a[left], b[left]
+    return kept | open_
 
 
 def shares(first: Boxes, second: Boxes, metric: str) -> NDArray[np.float64]:
@@ -63,6 +114,14 @@ def shares(first: Boxes, second: Boxes, metric: str) -> NDArray[np.float64]:
 def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     areas: NDArray[np.float64] = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
     return areas
+
+
+def _shared(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,): area that the boxes of each pair share."""
+    width = np.minimum(first[:, 2], second[:, 2]) - np.maximum(first[:, 0], second[:, 0])
+    height = np.minimum(first[:, 3], second[:, 3]) - np.maximum(first[:, 1], second[:, 1])
+    shared: NDArray[np.float64] = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+    return shared
 
 
 def _intersections(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
