@@ -69,8 +69,8 @@ def _survivors(crowd: _Crowd) -> NDArray[np.bool_]:
         alive[kept] = True
         for first, second in everyone.pairs(kept):
             later = alive[second] & (second >= begin + BLOCK)
-            first, second = first[later], second[later]
-            alive[second[crowd.are_twins(first, second)]] = False
+            twins = crowd.are_twins(first[later], second[later])
+            alive[second[later][twins]] = False
     return alive
 
 
@@ -81,9 +81,8 @@ def _settled(crowd: _Crowd, block: Index) -> NDArray[np.bool_]:
     """
     better, worse = [], []
     for first, second in Neighbours(crowd.boxes[block]).pairs(np.arange(len(block))):
-        ahead = first < second
-        first, second = first[ahead], second[ahead]
-        twins = crowd.are_twins(block[first], block[second])
+        ahead = np.flatnonzero(first < second)
+        twins = ahead[crowd.are_twins(block[first[ahead]], block[second[ahead]])]
         better.append(first[twins])
         worse.append(second[twins])
     a, b = (np.concatenate([*parts, np.empty(0, np.intp)]) for parts in (better, worse))
