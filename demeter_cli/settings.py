@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     view_side: Annotated[int, Field(ge=0, le=20000)] = 2080
     tile: Annotated[int, Field(ge=64, le=4096)] = 512
     overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
+    skip_below: Annotated[float, Field(ge=0, le=0.5)] = 0.02
     merge: Literal["cut-aware", "nms", "greedynmm"] = "cut-aware"
     max_iou: Share = 0.5
     max_cut_overlap: Share = 0.5
@@ -127,6 +128,7 @@ class Settings(BaseSettings):
             tile=self.tile,
             view_side=self.view_side,
             overlap=self.overlap,
+            skip_below=self.skip_below,
             merge=self.merge,
             max_iou=self.max_iou,
             max_cut_overlap=self.max_cut_overlap,

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 # Raise it with every change of the code that changes counts; photos are then counted anew.
-VERSION = 2
+VERSION = 3
 ESTIMATORS = ("density-map", "expected", "perspective", "bands", "density")
 
 
@@ -71,6 +71,7 @@ class PipelineConfig:
     tile: int = 512
     view_side: int = 2080  # photos are looked at with this long side; 0: as they are
     overlap: float = 0.25
+    skip_below: float = 0.02  # tiles with a smaller share of containers are not looked at; 0: all are
     merge: str = "cut-aware"  # or "nms", "greedynmm", which heed neither of the next two
     max_iou: float = 0.5
     max_cut_overlap: float = 0.5

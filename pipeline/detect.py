@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 from pipeline.config import ModelChoice, PipelineConfig
@@ -22,7 +22,7 @@ class Detector(Protocol):
     card: ModelCard
     min_score: float
 
-    def __call__(self, tiles: Sequence[Pixels]) -> list[Detections]: ...
+    def __call__(self, tiles: Iterable[Pixels]) -> list[Detections]: ...
 
 
 class Segmenter(Protocol):

@@ -13,14 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import centres, sizes
+from pipeline.boxes import sizes
 from pipeline.look import View
 from pipeline.regions import LOOSE, RegionMap, assign, map_regions, working_size
 from pipeline.types import Boxes, Container, ContainerKind, Detections, Pixels, Polygon, Spacing
-from pipeline.vegetation import plant_likeness
+from pipeline.vegetation import INNER_SHARE, ellipses, plant_likeness
 
-# What lies this far from a plant's middle towards its rim is plant for certain.
-INNER_SHARE = 0.6
 # Of the reduced photo: 300 to 500 kB. Fine noise goes, and in drawn beds on noise up to a fifth of the area
 # that looks like plants with it; 95 keeps more of it at twice the bytes.
 QUALITY = 75
@@ -49,6 +47,7 @@ class Evidence:
     pots: Detections = field(default_factory=Detections.empty)  # empty ones; they count as nothing
     pots_owner: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     zooms: NDArray[np.float32] | None = None  # (n,): the zoom of each box, where they are not all the same
+    painted: RegionMap | None = None  # the map of `containers`, where it is made already
 
     @cached_property
     def picture(self) -> Pixels:
@@ -63,7 +62,7 @@ class Evidence:
 
     @cached_property
     def regions(self) -> RegionMap:
-        return map_regions(list(self.containers), self.width, self.height)
+        return self.painted or map_regions(list(self.containers), self.width, self.height)
 
     @cached_property
     def free(self) -> NDArray[np.uint8]:
@@ -164,14 +163,3 @@ def _likeness(small: Pixels, boxes: Boxes) -> NDArray[np.uint8]:
     shape = small.shape[:2]
     likeness = plant_likeness(small, ellipses(boxes, shape, INNER_SHARE), 1 - ellipses(boxes, shape))
     return np.round(likeness * 255).astype(np.uint8)
-
-
-def ellipses(boxes: Boxes, shape: tuple[int, ...], share: float = 1.0) -> NDArray[np.uint8]:
-    """(h, w): 1 inside the ellipse inscribed in each box, shrunk to `share` of it. Boxes are in pixels of
-    the picture whose `shape` is given."""
-    canvas = np.zeros(shape, np.uint8)
-    middles = centres(boxes)
-    for (x, y), (x1, y1, x2, y2) in zip(middles, boxes, strict=True):
-        axes = (max(1, round((x2 - x1) / 2 * share)), max(1, round((y2 - y1) / 2 * share)))
-        cv2.ellipse(canvas, (round(float(x)), round(float(y))), axes, 0, 0, 360, 1, -1)
-    return canvas

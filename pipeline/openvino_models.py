@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from pipeline.types import Container, Detections, Pixels
 from pipeline.weights import ModelCard, thresholds
 from pipeline.yolo import Letterbox, mask_logits, read_boxes, read_mask_coefficients
 
+_Answer = tuple[int, list[NDArray[np.float32]]]  # the number of a tile, and what the network said of it
+
 
 class OpenVinoDetector:
     """Tiles go through a queue of requests, one per core, so that no core waits for another."""
@@ -43,12 +46,20 @@ class OpenVinoDetector:
         self._queue = ov.AsyncInferQueue(self._compiled)
         self._queue.set_callback(_store_output)
 
-    def __call__(self, tiles: Sequence[Pixels]) -> list[Detections]:
-        outputs: list[list[NDArray[np.float32]]] = [[] for _ in tiles]
-        for tile, output in zip(tiles, outputs, strict=True):
-            self._queue.start_async({0: _padded(tile, self.card)[None]}, output)
+    def __call__(self, tiles: Iterable[Pixels]) -> list[Detections]:
+        done: deque[_Answer] = deque()
+        found: dict[int, Detections] = {}
+        for number, tile in enumerate(tiles):
+            self._queue.start_async({0: _padded(tile, self.card)[None]}, (number, done))
+            self._read_all(done, found)  # while the cores are at the next ones
         self._queue.wait_all()
-        return [self._read(*output) for output in outputs]
+        self._read_all(done, found)
+        return [found[number] for number in range(len(found))]
+
+    def _read_all(self, done: deque[_Answer], found: dict[int, Detections]) -> None:
+        while done:
+            number, outputs = done.popleft()
+            found[number] = self._read(*outputs)
 
     def _read(self, raw: NDArray[np.float32], *more: NDArray[np.float32]) -> Detections:
         found = read_boxes(raw, len(self.card.classes), self._floor)
@@ -81,8 +92,9 @@ class OpenVinoSegmenter:
         return containers_from_masks(found.take(best), mask_logits(coefficients, prototypes), fit, self.card)
 
 
-def _store_output(request: Any, outputs: list[NDArray[np.float32]]) -> None:
-    outputs += [tensor.data[0].copy() for tensor in request.output_tensors]
+def _store_output(request: Any, job: tuple[int, deque[_Answer]]) -> None:
+    number, done = job
+    done.append((number, [tensor.data[0].copy() for tensor in request.output_tensors]))
 
 
 def _padded(pixels: Pixels, card: ModelCard) -> Pixels:

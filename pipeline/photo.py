@@ -22,7 +22,7 @@ from pipeline.look import View, look
 from pipeline.phash import perceptual_hash
 from pipeline.quality import Frame
 from pipeline.reckon import decide, reckon
-from pipeline.regions import LOOSE
+from pipeline.regions import LOOSE, map_regions
 from pipeline.types import (
     Container,
     Detections,
@@ -67,7 +67,8 @@ class Counter:
         with clock.stage("containers"):
             containers = self.segmenter(pixels)
         with clock.stage("detect"):
-            view = look(pixels, self.detector, config)
+            regions = map_regions(containers, info.width, info.height)
+            view = look(pixels, self.detector, config, regions)
         with clock.stage("estimate"):
             evidence = self._evidence(pixels, view, containers, photo)
             bed = gate.quality_of_bed(frame, evidence)

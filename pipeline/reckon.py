@@ -83,7 +83,7 @@ def decide(evidence: Evidence, card: ModelCard, min_score: float) -> Evidence:
     found, calibration = evidence.found, card.calibration
     # Loose plants of the background are gathered anew below.
     containers = [c for c in evidence.containers if c.kind is not ContainerKind.LOOSE]
-    bare = replace(evidence, containers=tuple(containers))
+    bare = replace(evidence, containers=tuple(containers), painted=None)
     plants = len(found)
     boxes = np.concatenate([found.boxes, evidence.pots.boxes])
     owner = assign(boxes, bare.regions)
@@ -94,7 +94,9 @@ def decide(evidence: Evidence, card: ModelCard, min_score: float) -> Evidence:
     # Empty pots find their place as plants do, but show nobody the way.
     showing = np.concatenate([sure, np.zeros(len(evidence.pots), np.bool_)])
     given, owner = give_roles(containers, bare.regions, Plants(boxes, showing, owner))
-    return replace(bare, containers=tuple(given), sure=sure, owner=owner[:plants], pots_owner=owner[plants:])
+    decided = replace(bare, containers=tuple(given), sure=sure)
+    # Roles change no outline, and what is loose has no area.
+    return replace(decided, owner=owner[:plants], pots_owner=owner[plants:], painted=bare.regions)
 
 
 def recount(kept: Kept, basis: tuple[ModelCard, PipelineConfig], photo: Photo, model: str) -> PhotoResult:

@@ -7,6 +7,7 @@ and a photo of any size costs the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ PAINT_ORDER = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class RegionMap:
     """`labels[y, x]` is 1 + the index of the container at that working pixel, 0 where there is none.
 
@@ -38,6 +39,11 @@ class RegionMap:
 
     labels: NDArray[np.int32]
     scale: float
+
+    @cached_property
+    def nearest(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Per pixel, the distance in working pixels to the nearest container, and its label."""
+        return _distances(self.labels)
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         inside: NDArray[np.uint8] = (self.labels == index + 1).astype(np.uint8)
@@ -81,7 +87,7 @@ def assign(boxes: Boxes, regions: RegionMap) -> NDArray[np.intp]:
     owner: NDArray[np.intp] = regions.labels[at].astype(np.intp) - 1
     if (owner != LOOSE).all() or not regions.labels.any():
         return owner
-    distance, nearest = _distances(regions.labels)
+    distance, nearest = regions.nearest
     near = (owner == LOOSE) & (distance[at] <= REACH * sizes(boxes) * regions.scale)
     owner[near] = nearest[at][near] - 1
     return owner
@@ -93,7 +99,7 @@ def nearest_container(boxes: Boxes, regions: RegionMap) -> NDArray[np.intp]:
     at = _working_pixels(boxes, regions)
     if not regions.labels.any():
         return np.full(len(boxes), LOOSE, np.intp)
-    nearest: NDArray[np.intp] = _distances(regions.labels)[1][at].astype(np.intp) - 1
+    nearest: NDArray[np.intp] = regions.nearest[1][at].astype(np.intp) - 1
     return nearest
 
 
@@ -107,7 +113,6 @@ def _working_pixels(boxes: Boxes, regions: RegionMap) -> tuple[NDArray[np.intp],
 
 
 def _distances(labels: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Per pixel, the distance in working pixels to the nearest container, and its label."""
     outside = (labels == 0).astype(np.uint8)
     distance, zones = cv2.distanceTransformWithLabels(
         outside, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL

@@ -7,7 +7,7 @@ that it took are remembered too: a method that was spared them still answers for
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
 
 from pipeline.detect import Detector, Segmenter
@@ -22,7 +22,8 @@ class ReplayedDetector:
         self._known: dict[bytes, tuple[Detections, float]] = {}
         self._spared = 0.0
 
-    def __call__(self, tiles: Sequence[Pixels]) -> list[Detections]:
+    def __call__(self, tiles: Iterable[Pixels]) -> list[Detections]:
+        tiles = list(tiles)
         keys = [_fingerprint(tile) for tile in tiles]
         new = {key: tile for key, tile in zip(keys, tiles, strict=True) if key not in self._known}
         self._spared += sum(self._known[key][1] for key in keys if key not in new)

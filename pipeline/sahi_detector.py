@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -57,7 +57,7 @@ class SahiDetector:
         if overrides is not None:
             overrides["max_det"] = NO_CAP
 
-    def __call__(self, tiles: Sequence[Pixels]) -> list[Detections]:
+    def __call__(self, tiles: Iterable[Pixels]) -> list[Detections]:
         return [self._detect(tile) for tile in tiles]
 
     def _detect(self, tile: Pixels) -> Detections:

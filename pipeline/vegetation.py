@@ -11,11 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.types import Pixels
+from pipeline.boxes import centres
+from pipeline.types import Boxes, Pixels
 
 BINS = (12, 16, 16)  # L a b
 # Colours seen on fewer pixels than this are no evidence for either side.
 SMOOTHING = 4.0
+# What lies this far from a plant's middle towards its rim is plant for certain.
+INNER_SHARE = 0.6
 
 
 def plant_likeness(
@@ -43,3 +46,14 @@ def plant_likeness(
 def _bin_numbers(lab: NDArray[np.int32]) -> NDArray[np.int32]:
     light, a, b = (lab[..., i] * BINS[i] // 256 for i in range(3))
     return ((light * BINS[1] + a) * BINS[2] + b).astype(np.int32)
+
+
+def ellipses(boxes: Boxes, shape: tuple[int, ...], share: float = 1.0) -> NDArray[np.uint8]:
+    """(h, w): 1 inside the ellipse inscribed in each box, shrunk to `share` of it. Boxes are in pixels of
+    the picture whose `shape` is given."""
+    canvas = np.zeros(shape, np.uint8)
+    middles = centres(boxes)
+    for (x, y), (x1, y1, x2, y2) in zip(middles, boxes, strict=True):
+        axes = (max(1, round((x2 - x1) / 2 * share)), max(1, round((y2 - y1) / 2 * share)))
+        cv2.ellipse(canvas, (round(float(x)), round(float(y))), axes, 0, 0, 360, 1, -1)
+    return canvas

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.decode import decode
-from pipeline.look import first_zoom, zoomed
+from pipeline.look import first_zoom
+from pipeline.sweep import zoomed
 from pipeline.tiles import plan_tiles
 from pipeline.truth import TruthPhoto, load_truth
 from pipeline.weights import load_card, sha256_of

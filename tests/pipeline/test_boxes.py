@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import centres, drop_duplicates, sizes
 from pipeline.config import ModelChoice, PipelineConfig
-from pipeline.look import detect_tiled
+from pipeline.sweep import detect_tiled
 from pipeline.tiles import crosses_edge, plan_tiles
 from pipeline.types import Detections, Thing
 from tests.pipeline.scenes import BlobDetector, blobs, found

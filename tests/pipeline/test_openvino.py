@@ -18,7 +18,7 @@ from pipeline.boxes import centres, drop_duplicates
 from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.detect import load_detector, load_segmenter
 from pipeline.errors import ModelError
-from pipeline.look import detect_tiled
+from pipeline.sweep import detect_tiled
 from pipeline.types import ContainerKind, Thing
 from tests.pipeline.networks import CELL, PLANT, SIDE, save, save_detector, save_segmenter, tiny_config
 from tests.pipeline.scenes import draw_bed

@@ -14,8 +14,8 @@ from pipeline.boxes import centres
 from pipeline.config import GateConfig, ModelChoice, PipelineConfig
 from pipeline.decode import decode
 from pipeline.errors import ModelError, PhotoError
-from pipeline.look import detect_tiled
 from pipeline.photo import Counter
+from pipeline.sweep import detect_tiled
 from pipeline.types import ContainerKind, Photo, PhotoResult, PhotoStatus, Pixels, Thing
 from tests.pipeline.networks import CELL, DRAWN, SIDE, save_sorter, tiny_config
 from tests.pipeline.scenes import BlobDetector, pots, sorted_pots
@@ -85,7 +85,8 @@ def test_a_bed_of_empty_pots_alone_is_not_booked(tmp_path: Path) -> None:
 
 
 def test_empty_pots_outside_every_container_are_told_and_are_no_empty_container(tmp_path: Path) -> None:
-    config = replace(tiny_config(tmp_path), detector=ModelChoice(save_sorter(tmp_path / "models")))
+    config = tiny_config(tmp_path)
+    config = replace(config, detector=ModelChoice(save_sorter(tmp_path / "models")), skip_below=0.0)
     pixels = np.zeros((40 * CELL, 40 * CELL, 3), np.uint8)
     pixels[: 20 * CELL] = 60
     pixels[2 * CELL : 3 * CELL, : 30 * CELL, 1] = 250
@@ -183,7 +184,7 @@ def test_plants_far_from_any_container_are_counted_and_said(tmp_path: Path, conf
     pixels[2 * CELL : 3 * CELL, : 30 * CELL] = 250
     for column in (4, 12, 20, 28, 36):
         pixels[35 * CELL : 36 * CELL, column * CELL : (column + 1) * CELL] = 250
-    result = count(config, save(tmp_path, pixels))
+    result = count(replace(config, skip_below=0.0), save(tmp_path, pixels))
     bed, loose = result.counts
     assert (bed.seen, loose.seen, loose.container.kind) == (30, 5, ContainerKind.LOOSE)
     assert result.seen == 35

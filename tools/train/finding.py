@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import ModelChoice, PipelineConfig
-from pipeline.look import detect_tiled, first_zoom, zoomed
+from pipeline.look import first_zoom
 from pipeline.merge import merge
 from pipeline.openvino_models import OpenVinoDetector, OpenVinoSegmenter
+from pipeline.sweep import detect_tiled, zoomed
 from pipeline.types import Container, Detections, Thing
 from pipeline.weights import ModelCard
 from tools.train.truth import CONTAINER_CLASSES, PLANT_CLASSES, Pixels
