@@ -279,8 +279,9 @@ class Batch:
 
 def model_identity(config: PipelineConfig) -> tuple[str, str]:
     """Name and sha256 of the two models together. Raises ModelError."""
+    from pipeline.detect import detector_card
     from pipeline.weights import load_card
 
-    cards = load_card(config.detector.path), load_card(config.segmenter.path)
+    cards = detector_card(config), load_card(config.segmenter.path)
     digest = hashlib.sha256("".join(card.digest for card in cards).encode()).hexdigest()
     return "+".join(card.label for card in cards), digest

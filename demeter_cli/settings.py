@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     runtime: str = "auto"
     min_score: Annotated[float, Field(gt=0, lt=1)] | None = None
     device: str = "CPU"
+    precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
 
     view_side: Annotated[int, Field(ge=0, le=20000)] = 2080
     tile: Annotated[int, Field(ge=64, le=4096)] = 512
@@ -139,6 +140,7 @@ class Settings(BaseSettings):
             workers=workers,
             threads=self.threads,
             device=self.device,
+            precision=self.precision,
             cache_dir=cache_dir(),
             overlay_dir=overlay_dir,
             keep_evidence=keep_evidence,

@@ -78,11 +78,13 @@ class PipelineConfig:
     estimator: str = "density-map"  # one of ESTIMATORS
     max_megapixels: float = 120.0
     min_side: int = 64
-    # What follows changes what becomes of a count, or how fast it is made, never the count.
+    # What follows changes what becomes of a count, or how fast it is made, and the count at most by the last
+    # digits of a score.
     gate: GateConfig = GateConfig()
     workers: int = 1
     threads: int = 0  # per worker; 0: cores ÷ workers
     device: str = "CPU"
+    precision: str = "auto"  # or "f32", "bf16", "int8": the networks' arithmetic
     cache_dir: Path | None = None
     overlay_dir: Path | None = field(default=None)
     keep_evidence: bool = False  # whether results bring what they can be estimated from again
@@ -95,6 +97,7 @@ class PipelineConfig:
             "workers",
             "threads",
             "device",
+            "precision",
             "cache_dir",
             "overlay_dir",
             "keep_evidence",

@@ -25,10 +25,12 @@ from PIL import TiffImagePlugin
 from pipeline.errors import PhotoError, StorageError
 from pipeline.exif import GARBAGE, PNG_SIGNATURE, Header, read_header
 from pipeline.find import printable
+from pipeline.machine import free_memory
 from pipeline.types import Pixels
 
 JPEG_QUALITY = 90
 WEBP_QUALITY = 85
+BYTES_PER_PIXEL = 6  # three as decoded, and three again where the photo is turned upright
 
 # The end of entropy-coded JPEG data: a marker that is neither a stuffed 0xFF nor a restart.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
@@ -68,6 +70,7 @@ def decode(path: Path, *, max_pixels: int, min_side: int, reduce: int = 1) -> Pi
         with path.open("rb") as file:
             header = read_header(file, path)
             _check_size(header, max_pixels, min_side, shown)
+            _check_memory(header, shown)
             file.seek(0)
             data = file.read()
     except OSError as error:
@@ -129,6 +132,17 @@ def _check_size(header: Header, max_pixels: int, min_side: int, shown: str) -> N
         raise PhotoError(
             f"{shown} is too large ({width}×{height}, {width * height / 1e6:,.1f} megapixels):"
             f" the limit is {max_pixels / 1e6:,.1f} megapixels; raise it or send a smaller copy."
+        )
+
+
+def _check_memory(header: Header, shown: str) -> None:
+    """A photo for which there is no room would take the whole process with it."""
+    width, height = header.upright
+    needed, free = width * height * BYTES_PER_PIXEL, free_memory()
+    if free is not None and needed > free:
+        raise PhotoError(
+            f"{shown} ({width}×{height}) needs about {needed >> 20:,} MB of memory, and {free >> 20:,} MB are"
+            " free: count with fewer workers, or send a smaller copy."
         )
 
 

@@ -35,7 +35,7 @@ class Segmenter(Protocol):
 
 def load_detector(config: PipelineConfig) -> Detector:
     """The plant detector of the settings. Raises ModelError when it cannot be used."""
-    card = load_card(config.detector.path)
+    card = detector_card(config)
     if card.task != "detect":
         raise ModelError(f"{card.weights} finds no plants: its card says task {card.task!r}, not 'detect'")
     match runtime_of(config.detector):
@@ -47,6 +47,19 @@ def load_detector(config: PipelineConfig) -> Detector:
             from pipeline.sahi_detector import SahiDetector
 
             return SahiDetector(card, runtime, config)
+
+
+def detector_card(config: PipelineConfig) -> ModelCard:
+    """The card of the detector in the precision of the settings. Raises ModelError."""
+    card = load_card(config.detector.path)
+    if config.precision != "int8":
+        return card
+    if card.int8 is None:
+        raise ModelError(
+            f"the model {card.label} has no INT8 form: its card names none; make one with tools/quantize.py, "
+            'or set precision to "auto"'
+        )
+    return load_card(card.int8)
 
 
 def load_segmenter(config: PipelineConfig) -> Segmenter:

@@ -39,6 +39,7 @@ class ModelCard:
     calibration: Calibration | None = None
     reference: Reference | None = None  # the training photos, from a file beside the card
     network: str = ""  # names the weights alone, which boxes and scores depend on
+    int8: Path | None = None  # the card of the same network in 8-bit arithmetic, where there is one
 
     @property
     def label(self) -> str:
@@ -103,7 +104,16 @@ def _parse(content: Any, card_path: Path) -> ModelCard:
         calibration=Calibration.parse(content["calibration"]) if content.get("calibration") else None,
         reference=Reference.parse(photos) if photos else None,
         network=_digest_of_files(files),
+        int8=_card_beside(card_path, content.get("int8")),
     )
+
+
+def _card_beside(card_path: Path, name: Any) -> Path | None:
+    if name is None:
+        return None
+    if not isinstance(name, str) or Path(name).name != name or not name.endswith(".json"):
+        raise TypeError(f"int8 is {name!r}, which is no card beside it")
+    return card_path.with_name(name)
 
 
 def photos_path(card_path: Path) -> Path:

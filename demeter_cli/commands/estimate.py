@@ -48,7 +48,7 @@ def estimate(
     from demeter_cli.settings import load_settings
     from demeter_cli.site import has_embedded_database, open_database
     from pipeline.config import ESTIMATORS
-    from pipeline.weights import load_card
+    from pipeline.detect import detector_card
 
     settings = load_settings(ctx.obj)
     if method is not None and method not in ESTIMATORS:
@@ -56,7 +56,7 @@ def estimate(
     choice = _choice((sessions or [], place or []), (since, until), ZoneInfo(settings.timezone))
     config = settings.pipeline(0)
     config = replace(config, estimator=method or config.estimator)
-    card, model = load_card(config.detector.path), model_identity(config)
+    card, model = detector_card(config), model_identity(config)
     if settings.database_url is None and not has_embedded_database(settings):
         _print([], output_format, dry_run=dry_run)
         return

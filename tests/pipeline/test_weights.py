@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config import ModelChoice, PipelineConfig
+from pipeline.detect import detector_card
 from pipeline.errors import ModelError
 from pipeline.weights import load_card
 from tests.pipeline.networks import write_card
@@ -197,3 +200,27 @@ def test_weights_without_a_card_count_plants_and_are_known_by_their_content(tmp_
     assert (first.name, first.task, first.classes) == ("mine", "detect", ("plant",))
     bare.with_suffix(".bin").write_bytes(b"two")
     assert load_card(bare).digest != first.digest
+
+
+def test_a_card_may_name_the_same_network_in_eight_bits(card: Path) -> None:
+    assert load_card(card).int8 is None
+    edit(card, int8="plant-int8.json")
+    assert load_card(card).int8 == card.with_name("plant-int8.json")
+    for odd in ("../plant-int8.json", "plant-int8.xml", 8):
+        edit(card, int8=odd)
+        with pytest.raises(ModelError, match=r"int8 is .*, which is no card beside it"):
+            load_card(card)
+
+
+def test_eight_bits_are_another_model_only_where_the_card_allows_them(card: Path, tmp_path: Path) -> None:
+    config = PipelineConfig(ModelChoice(card), ModelChoice(card))
+    assert detector_card(config) == load_card(card)
+    with pytest.raises(ModelError, match=r"has no INT8 form.*tools/quantize\.py"):
+        detector_card(replace(config, precision="int8"))
+    small = tmp_path / "plant-int8.xml"
+    small.write_bytes(b"<small/>")
+    write_card(tmp_path / "plant-int8.json", [small], name="plant-int8", version="2026.1")
+    edit(card, int8="plant-int8.json")
+    chosen = detector_card(replace(config, precision="int8"))
+    assert chosen.weights == small
+    assert chosen.digest != load_card(card).digest
