@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import logging
 import os
 import tomllib
 from pathlib import Path
@@ -20,6 +21,9 @@ from pydantic_settings import (
 
 from demeter_cli.errors import SettingsError
 from pipeline.config import GateConfig, ModelChoice, PipelineConfig, Reaction
+from pipeline.machine import cores
+
+log = logging.getLogger("demeter")
 
 PREFIX = "DEMETER_"
 FILE_NAME = "demeter.toml"
@@ -114,8 +118,16 @@ class Settings(BaseSettings):
 
     def workers_for(self, photos: int, flag: int | None) -> int:
         """The flag, else the setting, else a process per core up to two, and no more than photos."""
+        available = cores()
         chosen = flag if flag is not None else self.workers
-        return chosen if chosen is not None else max(1, min(2, os.cpu_count() or 1, photos))
+        if chosen is not None and chosen > available:
+            log.warning(
+                "%d workers share %d core(s): more than one a core costs memory and gains nothing; "
+                "`demeter model benchmark` finds the best number",
+                chosen,
+                available,
+            )
+        return chosen if chosen is not None else max(1, min(2, available, photos))
 
     def pipeline(
         self, workers: int, overlay_dir: Path | None = None, *, keep_evidence: bool = False

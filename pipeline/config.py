@@ -82,7 +82,7 @@ class PipelineConfig:
     # digits of a score.
     gate: GateConfig = GateConfig()
     workers: int = 1
-    threads: int = 0  # per worker; 0: cores ÷ workers
+    threads: int = 0  # per worker; 0: twice its share of the cores
     device: str = "CPU"
     precision: str = "auto"  # or "f32", "bf16", "int8": the networks' arithmetic
     cache_dir: Path | None = None

@@ -19,6 +19,12 @@ def cores(root: Path = ROOT) -> int:
     return max(1, int(min([allowed, *quotas])))
 
 
+def default_threads(cores: int, workers: int) -> int:
+    """Threads of each worker: twice its share of the cores, so that they are busy also while a worker is at
+    what only one core can do."""
+    return min(cores, 2 * max(1, cores // workers))
+
+
 def free_memory(root: Path = ROOT) -> int | None:
     """Bytes that this process may still take without swapping or being killed; None where nobody says."""
     rooms = [room for group in _groups(root, "memory") if (room := _room(group)) is not None]

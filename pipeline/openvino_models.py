@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.config import PipelineConfig
 from pipeline.density import CELL
 from pipeline.errors import ModelError
-from pipeline.machine import cores
+from pipeline.machine import cores, default_threads
 from pipeline.masks import best_finds, containers_from_masks
 from pipeline.things import things_of
 from pipeline.types import Container, Detections, Pixels
@@ -114,11 +114,13 @@ def _compile(card: ModelCard, config: PipelineConfig) -> Any:
     cache = config.cache_dir if config.cache_dir is not None and _writable(config.cache_dir) else None
     if cache is not None:
         core.set_property({"CACHE_DIR": str(cache)})
-    threads = config.threads or max(1, cores() // max(1, config.workers))
+    threads = config.threads or default_threads(cores(), max(1, config.workers))
     options = {"PERFORMANCE_HINT": "THROUGHPUT"}
     if config.precision in {"f32", "bf16"}:
         options["INFERENCE_PRECISION_HINT"] = config.precision
     if config.device == "CPU":
+        # Pinned, the only thread of each of two processes would be on the same core.
+        options["ENABLE_CPU_PINNING"] = "NO"
         options |= {"INFERENCE_NUM_THREADS": str(threads), "NUM_STREAMS": str(threads)}
     try:
         model = core.read_model(card.weights)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from demeter_cli.commands import audit
+from demeter_cli.commands import audit, speed
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format
 
@@ -23,6 +23,7 @@ log = logging.getLogger("demeter")
 
 app = typer.Typer(no_args_is_help=True, help="Measure the models.")
 app.add_typer(audit.app, name="audit")
+app.command("benchmark")(speed.benchmark)
 
 
 @app.callback()
