@@ -53,7 +53,7 @@ def shape_columns(geometry: dict[str, Any]) -> dict[str, Any]:
 
 
 def turned(geometry: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The polygon with outer rings counter-clockwise and holes clockwise (RFC 7946), and whether any turned."""
+    """The polygon wound as RFC 7946 wants it, outer rings counter-clockwise; and whether any was turned."""
     many = geometry["type"] == "MultiPolygon"
     polygons = geometry["coordinates"] if many else [geometry["coordinates"]]
     wound = [

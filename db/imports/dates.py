@@ -64,19 +64,18 @@ def _day_span(text: str) -> Span | None:
 
 def _month_span(text: str) -> Span | None:
     if found := _MONTH_NUMBER.fullmatch(text):
-        number, year, remark = int(found[1]), _year(found[2]), None
+        number, year, mended = int(found[1]), _year(found[2]), False
         if not 1 <= number <= 12:
             raise ValueError(f"has no month {number}: {text!r}")
     elif found := _MONTH.fullmatch(text):
         named = month_number(found[1])
         if named is None:
             return None
-        number, remark = named
+        number, mended = named
         year = _year(found[2])
-        if remark:
-            remark = f"{text!r} read as {_MONTHS[number - 1]} {year}"
     else:
         return None
+    remark = f"{text!r} read as {_MONTHS[number - 1]} {year}" if mended else None
     last = calendar.monthrange(year, number)[1]
     return Span(dt.date(year, number, 1), dt.date(year, number, last), remark)
 

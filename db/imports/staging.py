@@ -95,9 +95,10 @@ class Outcome:
         return [row for row in self.rows if row.is_rejected]
 
 
-def stage(
-    connection: Connection, source: Source, order: Order, load: Callable[[], Sequence[Judged]]
-) -> Outcome:
+Load = Callable[[], tuple[Sequence[Judged], Sequence[str]]]  # rows, and notes on the file
+
+
+def stage(connection: Connection, source: Source, order: Order, load: Load) -> Outcome:
     """Run `load` in a transaction: the caller's if one is open, else its own.
 
     With more rejects than the order allows, what `load` wrote is taken back and only the record of what was
@@ -110,7 +111,8 @@ def stage(
         if earlier is not None:
             return Outcome(source, "already loaded", earlier, ())
         attempt = connection.begin_nested()
-        rows = tuple(load())
+        rows, notes = load()
+        source = replace(source, notes=(*source.notes, *notes))
         refused = sum(row.is_rejected for row in rows) > order.max_rejects
         if refused:
             attempt.rollback()
@@ -119,10 +121,10 @@ def stage(
         if order.dry_run:
             if own is not None:
                 own.rollback()
-            return Outcome(source, "dry run", None, rows)
+            return Outcome(source, "dry run", None, tuple(rows))
         status = ImportStatus.REFUSED if refused else ImportStatus.LOADED
         run = _record(connection, source, (status, order.user_id, started), rows)
-    return Outcome(source, status.value, run, rows)
+    return Outcome(source, status.value, run, tuple(rows))
 
 
 def _loaded_before(connection: Connection, source: Source) -> int | None:
