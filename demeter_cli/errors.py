@@ -41,6 +41,8 @@ EXIT_CODES: dict[type[BaseException], ExitCode] = {
     db.NotFound: ExitCode.USAGE,
     db.SeedError: ExitCode.MISMATCH,
     db.AuditRefused: ExitCode.MISMATCH,
+    db.Forbidden: ExitCode.USAGE,
+    db.Refused: ExitCode.MISMATCH,
     db.Busy: ExitCode.BUSY,
     db.DatabaseError: ExitCode.DATABASE,
 }
