@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from psycopg import Error as DriverError
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
@@ -31,7 +32,7 @@ _COLUMNS = {
     "currency": PriceListEntry.currency,
 }
 # In the order of the fields of Terms, so that a row makes one.
-_TERMS = [_COLUMNS[field.name] for field in fields(Terms)]
+_TERMS: list[InstrumentedAttribute[Any]] = [_COLUMNS[field.name] for field in fields(Terms)]
 
 
 _Named = tuple[InstrumentedAttribute[int], InstrumentedAttribute[str]]  # id and code
