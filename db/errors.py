@@ -41,6 +41,10 @@ class SeedError(Exception):
     """A seed file holds a row that cannot be loaded."""
 
 
+class UnreadableFile(Exception):
+    """A file that a person gave is no table, or no map, that can be read."""
+
+
 class AuditRefused(Exception):
     """An audit cannot do what is asked of it: too few tiles, too late, or nothing to correct."""
 
