@@ -7,6 +7,8 @@
     NotFound                  a code that a person gave is not in the database
     SeedError                 a seed file holds a row that cannot be loaded
     AuditRefused              an audit cannot do what is asked of it
+    Forbidden                 the acting user does not have the role that this takes
+    Refused                   a rule of the nursery forbids what was asked
     Busy                      another run holds the lock
 
 Every message says what happened, where, and what to do.
@@ -45,6 +47,14 @@ class UnreadableFile(Exception):
 
 class AuditRefused(Exception):
     """An audit cannot do what is asked of it: too few tiles, too late, or nothing to correct."""
+
+
+class Forbidden(Exception):
+    """The acting user does not have the role that this takes."""
+
+
+class Refused(Exception):
+    """A rule of the nursery forbids what was asked, such as to deactivate what is in stock."""
 
 
 class Busy(Exception):

@@ -22,11 +22,11 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from db.catalog import natural_key, upsert
 from db.errors import SeedError
 from db.geojson import metres_outside, shape_columns
-from db.models import catalog, people, places
+from db.models import catalog, changes, people, places, prices
 from db.models.base import Base
 from db.seed_files import Record, Reject, SeedFile, find_seed_files, read_seed_file
 
-MODELS = (catalog, people, places)  # importing them fills Base.metadata
+MODELS = (catalog, changes, people, places, prices)  # importing them fills Base.metadata
 
 _BOOKKEEPING = {"id", "created_at", "updated_at"}
 _MEASURED = {"centroid_lat", "centroid_lon", "area_m2"}  # from the geometry

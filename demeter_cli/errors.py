@@ -42,6 +42,8 @@ EXIT_CODES: dict[type[BaseException], ExitCode] = {
     db.UnreadableFile: ExitCode.USAGE,
     db.SeedError: ExitCode.MISMATCH,
     db.AuditRefused: ExitCode.MISMATCH,
+    db.Forbidden: ExitCode.USAGE,
+    db.Refused: ExitCode.MISMATCH,
     db.Busy: ExitCode.BUSY,
     db.DatabaseError: ExitCode.DATABASE,
 }

@@ -190,6 +190,7 @@ class StorageBinType(Base):
     width_cm: Mapped[Centimetres]
     height_cm: Mapped[Centimetres]
     is_grid: Mapped[Flag]
+    active: Mapped[Active]
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
 

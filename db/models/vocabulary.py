@@ -129,6 +129,30 @@ class AuditStatus(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class Availability(StrEnum):
+    """What the client's list says: Todo el año, Stock limitado, Hasta agotar stock, No disponible."""
+
+    AVAILABLE = "available"
+    LIMITED = "limited"
+    WHILE_STOCKS_LAST = "while_stocks_last"
+    OUT_OF_STOCK = "out_of_stock"
+    DISCONTINUED = "discontinued"
+
+
+class ChangeAction(StrEnum):
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+    TRUNCATE = "truncate"
+
+
+class SampleType(StrEnum):
+    REFERENCE = "reference"
+    GROWTH_STAGE = "growth_stage"
+    QUALITY_CHECK = "quality_check"
+    MONTHLY_SAMPLE = "monthly_sample"
+
+
 class ImportStatus(StrEnum):
     """`REFUSED`: too many rows were rejected, so none was loaded."""
 
