@@ -7,14 +7,15 @@
     NotFound                  a code that a person gave is not in the database
     SeedError                 a seed file holds a row that cannot be loaded
     AuditRefused              an audit cannot do what is asked of it
+    Forbidden                 the acting user does not have the role that this takes
+    Refused                   a rule of the nursery forbids what was asked
     LedgerRefused             the books refuse an entry
     ├── InsufficientStock     a batch would hold less than nothing at some time
     ├── ClosedPeriod          it would change a month that is closed
     ├── ConfigMismatch        it is not what is configured to grow at the place
     │   ├── ProductMismatch
     │   └── PackagingMismatch
-    ├── AlreadyUndone         it was taken back before
-    └── NotAllowed            the acting user's role does not reach so far
+    └── AlreadyUndone         it was taken back before
     Busy                      another run holds the lock
 
 Every message says what happened, where, and what to do.
@@ -51,8 +52,20 @@ class SeedError(Exception):
     """A seed file holds a row that cannot be loaded."""
 
 
+class UnreadableFile(Exception):
+    """A file that a person gave is no table, or no map, that can be read."""
+
+
 class AuditRefused(Exception):
     """An audit cannot do what is asked of it: too few tiles, too late, or nothing to correct."""
+
+
+class Forbidden(Exception):
+    """The acting user does not have the role that this takes."""
+
+
+class Refused(Exception):
+    """A rule of the nursery forbids what was asked, such as to deactivate what is in stock."""
 
 
 class LedgerRefused(Exception):
@@ -104,10 +117,6 @@ class PackagingMismatch(ConfigMismatch):
 
 class AlreadyUndone(LedgerRefused):
     """A movement is taken back once."""
-
-
-class NotAllowed(LedgerRefused):
-    """The acting user's role does not reach so far."""
 
 
 class Busy(Exception):

@@ -100,7 +100,7 @@ def record(
     file: Annotated[
         Path | None, typer.Argument(help="The filled-in counts.csv; without it you are asked.")
     ] = None,
-    by: Annotated[str | None, typer.Option(help="Who counted (default: the user of the settings).")] = None,
+    by: Annotated[str | None, typer.Option(help="Who counted (default: the user who acts).")] = None,
 ) -> None:
     """Take the hand counts back: all of a file or, if a line cannot be meant, nothing.
 
@@ -109,10 +109,11 @@ def record(
 
     Example: demeter model audit record AUD-2026-11-24-01 counts.csv
     """
+    from db.acting import email_of
     from db.audits import close_sheet, named, open_for_counts, tiles_of
     from demeter_cli import auditing, output
     from demeter_cli.settings import load_settings
-    from demeter_cli.site import open_database
+    from demeter_cli.site import COUNTERS, actor, open_database
 
     settings = load_settings(ctx.obj)
     if file is None and not sys.stdin.isatty():
@@ -122,11 +123,12 @@ def record(
         audit = named(connection, code)
         open_for_counts(audit, dt.datetime.now(dt.UTC))
         rows = tiles_of(connection, audit)
+        by = by or email_of(connection, actor(connection, settings, *COUNTERS))
         connection.rollback()
         if file:
-            auditing.record_file(connection, audit, rows, (data, by or settings.user))
+            auditing.record_file(connection, audit, rows, (data, by))
         else:
-            auditing.ask(connection, audit, rows, by or settings.user)
+            auditing.ask(connection, audit, rows, by)
             with connection.begin():
                 close_sheet(connection, audit)
         audit = named(connection, code)
@@ -170,17 +172,16 @@ def apply(
     from db.audits import named, tiles_of
     from db.corrections import apply_audit
     from db.errors import AuditRefused
-    from db.stock import user_id
     from demeter_cli import auditing, output
     from demeter_cli.settings import load_settings
-    from demeter_cli.site import open_database
+    from demeter_cli.site import DECIDERS, actor, open_database
     from pipeline.audit.ratio import biases
 
     settings = load_settings(ctx.obj)
     with open_database(settings) as connection:
         audit = named(connection, code)
         tiles = tiles_of(connection, audit)
-        user = user_id(connection, settings.user)
+        user = actor(connection, settings, *DECIDERS)
         connection.rollback()
         _require_ready(audit)
         found = biases(row.count for row in tiles)

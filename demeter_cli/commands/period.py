@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from demeter_cli.asking import confirm
-from demeter_cli.formats import Format
+from demeter_cli.formats import Format, UserOption
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,7 @@ def close(
     force: Annotated[
         bool, typer.Option("--force", help="Leave counts that nobody decided on undecided for good.")
     ] = False,
+    user: UserOption = None,
     output_format: FormatOption = Format.TABLE,
 ) -> None:
     """Close a month, and every open one before it, for good: nothing dated in it is booked any more.
@@ -52,16 +53,15 @@ def close(
     from db.engine import retry
     from db.periods import close as close_month
     from db.periods import open_months
-    from db.stock import user_id
     from demeter_cli import output
     from demeter_cli.settings import load_settings
-    from demeter_cli.site import open_database
+    from demeter_cli.site import DECIDERS, actor, open_database
 
     settings = load_settings(ctx.obj)
     zone, key = ZoneInfo(settings.timezone), read_key(settings.period_key)
     last = parse_month(month) if month else _last_month(settings.today(dt.datetime.now(dt.UTC)))
     with open_database(settings) as connection:
-        user = user_id(connection, settings.user)
+        actor(connection, settings, *DECIDERS, user=user)
         months = open_months(connection, last, zone) or [last]
         connection.rollback()
         named = f"{months[0]:%Y-%m}" + (f" to {months[-1]:%Y-%m}" if months[1:] else "")
@@ -71,7 +71,8 @@ def close(
         confirm(f"Close {named} for good?", yes=yes)
 
         def close_all() -> list[Closed]:
-            return [close_month(connection, one, zone, user, key, undecided=force) for one in months]
+            who = actor(connection, settings, *DECIDERS, user=user)
+            return [close_month(connection, one, zone, who, key, undecided=force) for one in months]
 
         closed = retry(connection, close_all)
     _print_months(closed, output_format)
