@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from sqlalchemy import Connection, Date, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Date, bindparam, func, insert, select, update
 
 from db.batches import Held, Spot, add_plants, among, describe, ensure_batches, lock_batches
 from db.entries import Row, require_no_shortage, write_entries
@@ -321,7 +321,7 @@ def undo(connection: Connection, movement: int, user_id: int, reason: str | None
             "book what happened anew"
         )
     open_from = hold_periods(connection)
-    whole = or_(table.id == movement, table.transfer_id == one.transfer_id)
+    whole = table.id == movement if one.transfer_id is None else table.transfer_id == one.transfer_id
     lock_batches(connection, connection.scalars(select(table.batch_id).where(whole)).all())
     rows = connection.execute(select(*table.__table__.columns).where(whole).order_by(table.id)).all()
     _require_standing(connection, [row.id for row in rows])
