@@ -112,6 +112,40 @@ def import_movements(
     import_file(file, Wishes(kind, partial, override, rejects), way)
 
 
+def verify(
+    ctx: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing when all is well.")] = False,
+    output_format: FormatOption = Format.TABLE,
+) -> None:
+    """Recompute every rule of the books from their rows; the exit code tells (0 or 9).
+
+    Balances, stock that was ever below nothing, transfers, reversals, counts, closed months.
+    """
+    from db.verify import CHECKS, findings
+    from demeter_cli import output
+    from demeter_cli.commands.period import read_key
+    from demeter_cli.errors import ExitCode
+    from demeter_cli.settings import load_settings
+    from demeter_cli.site import open_database
+
+    settings = load_settings(ctx.obj)
+    key = read_key(settings.period_key)
+    with open_database(settings) as connection:
+        rows = [asdict(one) for one in findings(connection, key)]
+    columns = {"check": "check", "what": "what", "problem": "problem"}
+    match output_format:
+        case Format.JSON:
+            output.print_json(rows)
+        case Format.CSV:
+            output.print_csv(rows, tuple(columns))
+        case Format.TABLE if rows:
+            output.print_table(rows, columns, droppable=("check",))
+        case Format.TABLE if not quiet:
+            output.say(f"The books are sound: {len(CHECKS)} checks, nothing found.")
+    if rows:
+        raise typer.Exit(ExitCode.MISMATCH)
+
+
 COLUMNS = {
     "id": "id",
     "occurred_at": "when",
