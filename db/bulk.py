@@ -231,26 +231,24 @@ def _booked(
     connection: Connection, made: dict[int, list[Entry]], terms: Terms, problems: list[Problem]
 ) -> list[Booked]:
     """Book what was made of the lines. Lines that the books refuse leave `made` and are told of."""
-    lines = [line for line, entries in made.items() for _ in entries]
-    flat = [entry for entries in made.values() for entry in entries]
-    # Made outside of what may be taken back, so that a shortage can be laid to lines.
-    flat = [
-        replace(entry, where=batch) for entry, batch in zip(flat, batches_of(connection, flat), strict=True)
-    ]
     for _ in range(_ROUNDS):
+        wanted = [(line, entry) for line, entries in made.items() for entry in entries]
         try:
             with connection.begin_nested():
-                return book(connection, flat)
+                batches = batches_of(connection, [entry for _, entry in wanted])
+                wanted = [
+                    (line, replace(entry, where=batch))
+                    for (line, entry), batch in zip(wanted, batches, strict=True)
+                ]
+                return book(connection, [entry for _, entry in wanted])
         except LedgerRefused as error:
-            blamed = _blamed(error, list(zip(lines, flat, strict=True)), terms.zone)
+            blamed = _blamed(error, wanted, terms.zone)
             if not blamed:
                 raise
         problems += [Problem(line, sentence) for line, sentence in blamed.items()]
         for line in blamed:
             del made[line]
-        kept = [(line, entry) for line, entry in zip(lines, flat, strict=True) if line in made]
-        lines, flat = [line for line, _ in kept], [entry for _, entry in kept]
-        if not terms.partial or not flat:
+        if not terms.partial:
             return []
     raise LedgerRefused(
         f"too many lines lack plants; correct the {len(problems)} that are known so far first"
