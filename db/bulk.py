@@ -123,13 +123,17 @@ def orders_of(file: ReadFile, terms: Terms) -> Listed:
     )
     orders: dict[int, Order] = {}
     problems: list[Problem] = []
-    for row in rows:
+    for number, row in enumerate(rows, start=1):
         try:
             order = _order(row, style, terms)
         except (ValueError, Unclear) as error:
             problems.append(Problem(row.line, str(error)))
         else:
-            orders[row.line] = replace(order, key=f"import:{file.sha256}:{row.line}")
+            # What happens now happens line by line, so that a count does not include the line after it.
+            now = terms.now - dt.timedelta(microseconds=len(rows) - number)
+            orders[row.line] = replace(
+                order, moment=min(order.moment, now), key=f"import:{file.sha256}:{row.line}"
+            )
     return Listed(orders, problems, file.notes)
 
 

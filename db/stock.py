@@ -103,7 +103,10 @@ def take_back_counts(connection: Connection, session_id: int, user: int) -> None
 
 
 def reject_counts(connection: Connection, session_id: int, user: int) -> list[int]:
-    """Reject the counts of a session. The books forget them when the batches returned are settled."""
+    """Reject the counts of a session. The books forget them when the batches returned are settled.
+
+    Raises ClosedPeriod.
+    """
     return _reject(connection, Count.session_id == session_id, user)
 
 
@@ -113,9 +116,14 @@ def reject_count(connection: Connection, count_id: int, user: int) -> list[int]:
 
 
 def _reject(connection: Connection, which: ColumnElement[bool], user: int) -> list[int]:
+    accepted = which & (Count.status == CountStatus.ACCEPTED.value)
+    earliest = connection.scalar(select(func.min(Count.counted_at)).where(accepted))
+    if earliest is None:
+        return []
+    require_open(connection, earliest)
     batches = connection.scalars(
         update(Count)
-        .where(which, Count.status == CountStatus.ACCEPTED.value)
+        .where(accepted)
         .values(status=CountStatus.REJECTED.value, decided_by_user_id=user, decided_at=func.now())
         .returning(Count.batch_id)
     ).all()
