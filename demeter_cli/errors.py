@@ -39,8 +39,13 @@ EXIT_CODES: dict[type[BaseException], ExitCode] = {
     pipeline.ModelError: ExitCode.MODEL,
     pipeline.WorkerCrash: ExitCode.CRASH,
     db.NotFound: ExitCode.USAGE,
+    db.Unclear: ExitCode.USAGE,
+    db.UnreadableFile: ExitCode.USAGE,
     db.SeedError: ExitCode.MISMATCH,
     db.AuditRefused: ExitCode.MISMATCH,
+    db.Forbidden: ExitCode.USAGE,
+    db.Refused: ExitCode.MISMATCH,
+    db.LedgerRefused: ExitCode.MISMATCH,
     db.Busy: ExitCode.BUSY,
     db.DatabaseError: ExitCode.DATABASE,
 }

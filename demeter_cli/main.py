@@ -11,7 +11,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from demeter_cli.commands import count, database, estimate, model, process, report, seed
+from demeter_cli.commands import (
+    count,
+    database,
+    estimate,
+    ledger,
+    model,
+    period,
+    process,
+    report,
+    seed,
+    stock,
+    users,
+)
 
 log = logging.getLogger("demeter")
 
@@ -71,8 +83,14 @@ app.command("count")(count.count)
 app.command("process")(process.process)
 app.command("estimate")(estimate.estimate)
 app.add_typer(report.app, name="report")
+app.add_typer(stock.app, name="stock")
+stock.app.command("list")(ledger.list_movements)
+stock.app.command("import")(ledger.import_movements)
+stock.app.command("verify")(ledger.verify)
+app.add_typer(period.app, name="period")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
+app.add_typer(users.app, name="users")
 app.add_typer(database.app, name="db")
 
 

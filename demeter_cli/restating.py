@@ -46,11 +46,11 @@ class Restating:
         """Restate what changes, a transaction per session. On any way out, what is finished is saved."""
         from db.ingest import finish_run, run_lock, start_run
         from db.models.vocabulary import RunStatus
-        from db.stock import user_id
+        from demeter_cli.site import COUNTERS, actor
 
         with run_lock(self.connection):
             standing = self._standing(choice)
-            user = user_id(self.connection, self.settings.user)
+            user = actor(self.connection, self.settings, *COUNTERS)
             self.connection.rollback()
             run = start_run(self.connection, "estimate", model, self.config.fingerprint(), user)
             status = RunStatus.FAILED
@@ -76,13 +76,18 @@ class Restating:
         return standing
 
     def _restate(self, run: RunInfo, standing: Standing) -> None:
+        from db.errors import LedgerRefused
         from db.restate import restate
 
         result = self._recount(standing)
         if isinstance(result, str):
             self._add_failure(standing, result)
             return
-        told = restate(self.connection, run, standing.id, result)
+        try:
+            told = restate(self.connection, run, standing.id, result)
+        except LedgerRefused as refusal:  # a closed month keeps its counts
+            self._add_failure(standing, str(refusal))
+            return
         self._add(standing, result, told, "restated" if told.changed else "unchanged")
 
     def _recount(self, standing: Standing) -> PhotoResult | str:
