@@ -114,3 +114,17 @@ class AuditStatus(StrEnum):
     RECORDED = "recorded"
     APPLIED = "applied"
     WITHDRAWN = "withdrawn"
+
+
+class LineVerdict(StrEnum):
+    """What a reconciliation says of a lot at a place."""
+
+    BALANCED = "balanced"
+    SALE = "sale"
+    INDISTINCT = "indistinct"
+    GAIN = "gain"
+    LOSS = "loss"
+    MISSING_PHOTO = "missing_photo"
+    NO_BASELINE = "no_baseline"
+    CONFIG_CHANGED = "config_changed"
+    PARTIAL = "partial"
