@@ -17,14 +17,15 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
-from db.models.vocabulary import BinCategory, LineVerdict, MovementType
+from db.flows import Flows, Span
+from db.models.vocabulary import BinCategory, LineVerdict
 from pipeline.interval import add
 
 SELLABLE = frozenset({BinCategory.BOX, BinCategory.SEGMENT})
 # A closing photo that shows less of the bed than this share of the opening one is partial.
-PARTLY = 0.7
+PARTLY = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,61 +67,6 @@ class Observed:
     @property
     def order(self) -> tuple[dt.datetime, bool, int]:
         return self.at, self.quantity is not None, self.id
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The movements of a batch after one moment (None: from the first one) until another, included."""
-
-    batch: int
-    after: dt.datetime | None
-    until: dt.datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Flows:
-    """Plants that moved, signed, by what happened to them. Counts (`foto`) are no flow."""
-
-    initial: int = 0
-    sown: int = 0
-    planted: int = 0
-    received: int = 0
-    sent: int = 0
-    died: int = 0
-    sold: int = 0
-    adjusted: int = 0
-
-    @property
-    def net(self) -> int:
-        return sum(getattr(self, one.name) for one in fields(self))
-
-    def __add__(self, other: Flows) -> Flows:
-        return Flows(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
-
-    def __sub__(self, other: Flows) -> Flows:
-        return Flows(*(getattr(self, one.name) - getattr(other, one.name) for one in fields(self)))
-
-
-_FLOW_OF_TYPE = {
-    MovementType.MANUAL_INIT: "initial",
-    MovementType.SEMBRAR: "sown",
-    MovementType.PLANTAR: "planted",
-    MovementType.MUERTE: "died",
-    MovementType.VENTAS: "sold",
-    MovementType.AJUSTE: "adjusted",
-}
-
-
-def flow(movement_type: str, quantity: int, *, arrives: bool | None = None) -> Flows:
-    """One movement, or the sum of several of a type. A reversal takes away where its original was added;
-    of a transfer, `arrives` says which leg it is (default: by its sign)."""
-    kind = MovementType(movement_type)
-    if kind is MovementType.FOTO:
-        return Flows()
-    if kind is MovementType.TRANSPLANTE:
-        inward = quantity > 0 if arrives is None else arrives
-        return Flows(received=quantity) if inward else Flows(sent=quantity)
-    return Flows(**{_FLOW_OF_TYPE[kind]: quantity})
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,20 +327,3 @@ def to_explain(lines: Collection[Line]) -> list[Line]:
     """The lines that a person must look into. Sales are no news, and what lies within the error is none."""
     wanted = (LineVerdict.GAIN, LineVerdict.LOSS, LineVerdict.CONFIG_CHANGED)
     return [line for line in lines if line.verdict in wanted]
-
-
-def area_of(polygon: Sequence[Sequence[float]]) -> float:
-    """Pixels inside a polygon of `[x, y]` (the shoelace formula)."""
-    if len(polygon) < 3:
-        return 0.0
-    following = [*polygon[1:], polygon[0]]
-    return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(polygon, following, strict=True))) / 2
-
-
-def shown_part(opening: tuple[float, float], closing: tuple[float, float]) -> float | None:
-    """How much of the bed a photo shows, against an earlier one. Both are the bed's area and the side of a
-    plant, in pixels: measured in plants, a bed is as large from near as from afar. None where unknown."""
-    (area_before, side_before), (area, side) = opening, closing
-    if min(area_before, side_before, side) <= 0:
-        return None
-    return (area / side**2) / (area_before / side_before**2)

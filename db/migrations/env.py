@@ -7,10 +7,19 @@ import re
 from alembic import context
 from sqlalchemy import Connection, text
 
-from db.models import audits, catalog, people, photos, places, restatements, stock
+from db.models import audits, catalog, people, photos, places, reconciliations, restatements, stock
 from db.models.base import Base
 
-MODELS = (audits, catalog, people, photos, places, restatements, stock)  # importing them fills Base.metadata
+MODELS = (
+    audits,
+    catalog,
+    people,
+    photos,
+    places,
+    reconciliations,
+    restatements,
+    stock,
+)  # importing them fills Base.metadata
 
 _LOCK = 0x0DE3E7E4
 _PARTITION = re.compile(r"_p\d{8}$")

@@ -128,3 +128,11 @@ class LineVerdict(StrEnum):
     NO_BASELINE = "no_baseline"
     CONFIG_CHANGED = "config_changed"
     PARTIAL = "partial"
+
+
+class Decision(StrEnum):
+    """What a person says of a count."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    ADJUSTED = "adjusted"

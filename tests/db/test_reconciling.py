@@ -9,22 +9,18 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from db.flows import Flows, Span, flow
 from db.ledger import Assertion, Flow, differences
 from db.models.vocabulary import LineVerdict, MovementType
 from db.reconciling import (
     Case,
     Doubts,
-    Flows,
     Line,
     LineKey,
     Observed,
     Period,
-    Span,
     allocate,
-    area_of,
-    flow,
     reconcile,
-    shown_part,
     sum_of_differences,
 )
 
@@ -257,16 +253,6 @@ def test_a_reversal_takes_away_where_its_original_was_added() -> None:
 
     assert out + back == Flows()
     assert flow("transplante", 9) == Flows(received=9)
-
-
-def test_how_much_of_a_bed_a_photo_shows_is_measured_in_plants() -> None:
-    square = [[0, 0], [100, 0], [100, 100], [0, 100]]
-
-    assert area_of(square) == 10_000
-    assert area_of(square[:2]) == 0
-    assert shown_part((10_000, 10), (40_000, 20)) == 1  # from half as far
-    assert shown_part((10_000, 10), (5_000, 10)) == 0.5
-    assert shown_part((0, 10), (5_000, 10)) is None
 
 
 NON_FOTO = [kind.value for kind in MovementType if kind is not MovementType.FOTO]
