@@ -149,6 +149,19 @@ class Case:
     def moments(self) -> tuple[dt.datetime | None, dt.datetime | None]:
         return boundaries((one for counts in self.counts.values() for one in counts), self.period)
 
+    def photos(self) -> tuple[set[int], set[int]]:
+        """The sessions whose photos open and close the line."""
+        opening, closing = (
+            {
+                one.session
+                for counts in self.counts.values()
+                for one in counts
+                if one.at == moment and one.session is not None
+            }
+            for moment in self.moments()
+        )
+        return opening, closing
+
     def spans(self) -> Iterator[Span]:
         """The stretches whose flows `reconcile` asks for."""
         opening, closing = self.moments()
@@ -183,8 +196,9 @@ def reconcile(case: Case, flows: Mapping[Span, Flows], doubts: Doubts = Doubts()
     opening = None if opened is None else _boundary(case, opened, flows)
     end = closed or case.period.last
     moved = {
-        batch: flows.get(Span(batch, opened, end), Flows()) if opened is not None else Flows()
-        for batch in case.counts
+        batch: flows.get(span, Flows())
+        for batch, counts in case.counts.items()
+        if (span := _between(batch, counts, (opened, closed), end))
     }
     total = sum(moved.values(), Flows())
     closing = None if closed is None else _boundary(case, closed, flows)
@@ -202,6 +216,19 @@ def reconcile(case: Case, flows: Mapping[Span, Flows], doubts: Doubts = Doubts()
         doubts.coverage,
         doubts.config_changed,
     )
+
+
+def _between(
+    batch: int,
+    counts: Sequence[Observed],
+    moments: tuple[dt.datetime | None, dt.datetime | None],
+    end: dt.datetime,
+) -> Span | None:
+    """The stretch whose flows are the line's. A lot that was never counted is told by all that ever moved."""
+    opened, closed = moments
+    if opened is not None:
+        return Span(batch, opened, end)
+    return _carried(batch, counts, end) if closed is None else None
 
 
 def _boundary(case: Case, moment: dt.datetime, flows: Mapping[Span, Flows]) -> Boundary:
