@@ -41,6 +41,7 @@ EXIT_CODES: dict[type[BaseException], ExitCode] = {
     db.NotFound: ExitCode.USAGE,
     db.SeedError: ExitCode.MISMATCH,
     db.AuditRefused: ExitCode.MISMATCH,
+    db.LedgerRefused: ExitCode.MISMATCH,
     db.Busy: ExitCode.BUSY,
     db.DatabaseError: ExitCode.DATABASE,
 }

@@ -7,16 +7,16 @@ import re
 from alembic import context
 from sqlalchemy import Connection, text
 
-from db.models import audits, catalog, people, photos, places, reconciliations, restatements, stock
+from db.models import audits, catalog, people, periods, photos, places, reconciliations, restatements, stock
 from db.models.base import Base
 
 MODELS = (
     audits,
     catalog,
     people,
+    periods,
     photos,
     places,
-    reconciliations,
     restatements,
     stock,
 )  # importing them fills Base.metadata

@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, text
 
-from db.models import audits, catalog, people, photos, places, reconciliations, restatements, stock
+from db.models import audits, catalog, people, periods, photos, places, reconciliations, restatements, stock
 from db.models.base import Base
 
-MODELS = (audits, catalog, people, photos, places, reconciliations, restatements, stock)
+MODELS = (audits, catalog, people, periods, photos, places, reconciliations, restatements, stock)
 TABLES = Base.metadata.tables
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 

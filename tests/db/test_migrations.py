@@ -15,10 +15,10 @@ from sqlalchemy.exc import ProgrammingError
 from db import migrate, migrations
 from db.engine import connect
 from db.errors import DatabaseUnavailable, SchemaMismatch
-from db.models import audits, catalog, people, photos, places, reconciliations, restatements, stock
+from db.models import audits, catalog, people, periods, photos, places, reconciliations, restatements, stock
 from db.models.base import Base
 
-MODELS = (audits, catalog, people, photos, places, reconciliations, restatements, stock)
+MODELS = (audits, catalog, people, periods, photos, places, reconciliations, restatements, stock)
 
 # Everything that a schema promises, partitions left out: they come and go with the days.
 SNAPSHOT = text(
