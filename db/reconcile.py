@@ -7,11 +7,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, any_, literal, or_, select, text, true
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Connection, or_, select, text, true
+from sqlalchemy.orm import aliased
 
+from db.batches import among
 from db.errors import NotFound
 from db.flows import Flows, Span, flow
+from db.models import periods
 from db.models.photos import PhotoSession
 from db.models.places import StorageBin, StorageBinType, StorageLocation, StorageLocationConfig
 from db.models.reconciliations import ReconciliationLine, ReconciliationPosting
@@ -46,12 +48,6 @@ def _matters(line: Line) -> bool:
         return True
     stock = line.flows.net if line.opening is None else line.expected
     return bool(stock)
-
-
-def among(column: ColumnElement[int] | InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElement[bool]:
-    """`column IN (ids)`, as one parameter however many there are."""
-    wanted: ColumnElement[bool] = column == any_(literal(list(ids), ARRAY(BigInteger)))
-    return wanted
 
 
 def inside(code: str) -> ColumnElement[bool]:
@@ -104,9 +100,7 @@ def _counts(connection: Connection, period: Period, batches: Collection[int]) ->
         for row in connection.execute(query):
             if row.batch_id in wanted:
                 found[row.batch_id].append(Observed(*row))
-    uncounted = [
-        batch for batch in batches if not any(one.at < period.start for one in found.get(batch, ()))
-    ]
+    uncounted = [batch for batch in batches if not any(one.at < period.start for one in found.get(batch, ()))]
     entries = select(StockMovement.batch_id, StockMovement.occurred_at, StockMovement.id).where(
         among(StockMovement.batch_id, uncounted),
         StockMovement.movement_type == MovementType.MANUAL_INIT.value,
@@ -146,7 +140,7 @@ def _flows(connection: Connection, spans: Collection[Span], period: Period) -> d
     for number, kind, arrives, quantity in connection.execute(FLOWS, arrays):
         flows[ordered[number - 1]] += flow(kind, int(quantity), arrives=arrives)
     aside = defaultdict(list)
-    for move in _own(connection, period):
+    for move in (*_late(connection), *_own(connection, period)):
         aside[move.batch].append(move)
     for span in ordered if aside else ():
         for move in aside[span.batch]:
@@ -169,6 +163,27 @@ class _Aside:
     dated: dt.datetime
     true_at: dt.datetime | None
     flows: Flows
+
+
+def _late(connection: Connection) -> Iterator[_Aside]:
+    """Reversals of what is in a closed month. They are dated when the next one begins, and hold as of what
+    they take back."""
+    original, table = aliased(StockMovement), StockMovement
+    query = (
+        select(
+            *(table.batch_id, table.occurred_at, original.occurred_at),
+            *(table.movement_type, table.quantity),
+        )
+        .join(original, original.id == table.reverses_movement_id)
+        .where(
+            # By the index on type and time, rather than along all reversals.
+            table.movement_type.in_([kind.value for kind in MovementType]),
+            table.occurred_at.in_(select(periods.Period.ends_at)),
+            table.occurred_at > original.occurred_at,
+        )
+    )
+    for batch, dated, true_at, kind, quantity in connection.execute(query):
+        yield _Aside(batch, dated, true_at, flow(kind, quantity, arrives=quantity < 0))
 
 
 def _own(connection: Connection, period: Period) -> Iterator[_Aside]:

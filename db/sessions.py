@@ -23,12 +23,8 @@ from db.models.photos import (
 )
 from db.models.places import StorageLocation
 from db.models.vocabulary import BinCategory, ContainerRole, ImageStatus, SessionStatus
-<<<<<<< HEAD
 from db.shown import bed_in_plants
-from db.stock import Lot, Tally
-=======
 from db.stock import Tally
->>>>>>> books-movements
 from pipeline.types import Check, ContainerKind, Finding, PhotoResult, Severity, Total
 
 CATEGORY_OF_KIND = {

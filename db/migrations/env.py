@@ -17,6 +17,7 @@ MODELS = (
     periods,
     photos,
     places,
+    reconciliations,
     restatements,
     stock,
 )  # importing them fills Base.metadata
