@@ -14,6 +14,8 @@
     │   ├── ProductMismatch
     │   └── PackagingMismatch
     ├── AlreadyUndone         it was taken back before
+    ├── AlreadyReconciled     another reconciliation answers for a part of the same time
+    ├── AlreadyDecided        a count was accepted or rejected before
     └── NotAllowed            the acting user's role does not reach so far
     Busy                      another run holds the lock
 
@@ -104,6 +106,14 @@ class PackagingMismatch(ConfigMismatch):
 
 class AlreadyUndone(LedgerRefused):
     """A movement is taken back once."""
+
+
+class AlreadyReconciled(LedgerRefused):
+    """Another reconciliation that was posted answers for a part of the same time."""
+
+
+class AlreadyDecided(LedgerRefused):
+    """A count was accepted or rejected before."""
 
 
 class NotAllowed(LedgerRefused):

@@ -22,10 +22,12 @@ from db.models.vocabulary import CountStatus, MovementType
 from db.reconciling import SELLABLE, Case, Doubts, Line, LineKey, Observed, Period, reconcile
 
 
-def reconcile_period(connection: Connection, period: Period, places: Sequence[str] = ()) -> list[Line]:
-    """Every lot that was counted in the period, or should have been. `places` are codes of places, beds or
-    bays, all where there are none. What was posted for this very period before is set aside: the differences
-    are what they would be without. Raises NotFound for a place that does not exist."""
+def reconcile_period(
+    connection: Connection, period: Period, places: Sequence[str] = (), keep: Collection[LineKey] = ()
+) -> list[Line]:
+    """Every lot that was counted in the period, or should have been, and those to `keep`. `places` are codes
+    of places, beds or bays, all where there are none. What was posted for this very period before is set
+    aside: differences are what they would be without. Raises NotFound for a place that does not exist."""
     for code in places:
         _require_place(connection, code)
     batches = list(_batches(connection, places))
@@ -39,7 +41,7 @@ def reconcile_period(connection: Connection, period: Period, places: Sequence[st
     flows = _flows(connection, {span for case in cases for span in case.spans()}, period)
     doubts = _doubts(connection, cases)
     lines = (reconcile(case, flows, doubts[case.key]) for case in cases)
-    return [line for line in lines if _matters(line)]
+    return [line for line in lines if _matters(line) or line.key in keep]
 
 
 def _matters(line: Line) -> bool:
@@ -139,8 +141,10 @@ def _flows(connection: Connection, spans: Collection[Span], period: Period) -> d
     flows: dict[Span, Flows] = defaultdict(Flows)
     for number, kind, arrives, quantity in connection.execute(FLOWS, arrays):
         flows[ordered[number - 1]] += flow(kind, int(quantity), arrives=arrives)
+    # One that is both late and our own counts nowhere.
+    moves = {move.id: move for move in (*_late(connection), *_own(connection, period))}
     aside = defaultdict(list)
-    for move in (*_late(connection), *_own(connection, period)):
+    for move in moves.values():
         aside[move.batch].append(move)
     for span in ordered if aside else ():
         for move in aside[span.batch]:
@@ -159,6 +163,7 @@ def _within(span: Span, moment: dt.datetime) -> bool:
 class _Aside:
     """A movement that does not count at the time at which it is dated, but at another, or not at all."""
 
+    id: int
     batch: int
     dated: dt.datetime
     true_at: dt.datetime | None
@@ -171,7 +176,7 @@ def _late(connection: Connection) -> Iterator[_Aside]:
     original, table = aliased(StockMovement), StockMovement
     query = (
         select(
-            *(table.batch_id, table.occurred_at, original.occurred_at),
+            *(table.id, table.batch_id, table.occurred_at, original.occurred_at),
             *(table.movement_type, table.quantity),
         )
         .join(original, original.id == table.reverses_movement_id)
@@ -182,8 +187,8 @@ def _late(connection: Connection) -> Iterator[_Aside]:
             table.occurred_at > original.occurred_at,
         )
     )
-    for batch, dated, true_at, kind, quantity in connection.execute(query):
-        yield _Aside(batch, dated, true_at, flow(kind, quantity, arrives=quantity < 0))
+    for number, batch, dated, true_at, kind, quantity in connection.execute(query):
+        yield _Aside(number, batch, dated, true_at, flow(kind, quantity, arrives=quantity < 0))
 
 
 def _own(connection: Connection, period: Period) -> Iterator[_Aside]:
@@ -196,11 +201,10 @@ def _own(connection: Connection, period: Period) -> Iterator[_Aside]:
         .subquery()
     )
     posted = select(own.c.movement_id)
-    query = select(table.batch_id, table.occurred_at, table.movement_type, table.quantity).where(
-        or_(table.id.in_(posted), table.reverses_movement_id.in_(posted))
-    )
-    for batch, dated, kind, quantity in connection.execute(query):
-        yield _Aside(batch, dated, None, flow(kind, quantity))
+    query = select(table.id, table.batch_id, table.occurred_at, table.movement_type, table.quantity)
+    query = query.where(or_(table.id.in_(posted), table.reverses_movement_id.in_(posted)))
+    for number, batch, dated, kind, quantity in connection.execute(query):
+        yield _Aside(number, batch, dated, None, flow(kind, quantity))
 
 
 def _doubts(connection: Connection, cases: Sequence[Case]) -> dict[LineKey, Doubts]:
