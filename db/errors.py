@@ -7,6 +7,8 @@
     NotFound                  a code that a person gave is not in the database
     SeedError                 a seed file holds a row that cannot be loaded
     AuditRefused              an audit cannot do what is asked of it
+    Forbidden                 the acting user does not have the role that this takes
+    Refused                   a rule of the nursery forbids what was asked
     LedgerRefused             the books refuse an entry
     ├── InsufficientStock     a batch would hold less than nothing at some time
     ├── ClosedPeriod          it would change a month that is closed
@@ -15,8 +17,7 @@
     │   └── PackagingMismatch
     ├── AlreadyUndone         it was taken back before
     ├── AlreadyReconciled     another reconciliation answers for a part of the same time
-    ├── AlreadyDecided        a count was accepted or rejected before
-    └── NotAllowed            the acting user's role does not reach so far
+    └── AlreadyDecided        a count was accepted or rejected before
     Busy                      another run holds the lock
 
 Every message says what happened, where, and what to do.
@@ -53,8 +54,20 @@ class SeedError(Exception):
     """A seed file holds a row that cannot be loaded."""
 
 
+class UnreadableFile(Exception):
+    """A file that a person gave is no table, or no map, that can be read."""
+
+
 class AuditRefused(Exception):
     """An audit cannot do what is asked of it: too few tiles, too late, or nothing to correct."""
+
+
+class Forbidden(Exception):
+    """The acting user does not have the role that this takes."""
+
+
+class Refused(Exception):
+    """A rule of the nursery forbids what was asked, such as to deactivate what is in stock."""
 
 
 class LedgerRefused(Exception):
@@ -114,10 +127,6 @@ class AlreadyReconciled(LedgerRefused):
 
 class AlreadyDecided(LedgerRefused):
     """A count was accepted or rejected before."""
-
-
-class NotAllowed(LedgerRefused):
-    """The acting user's role does not reach so far."""
 
 
 class Busy(Exception):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -31,7 +32,7 @@ def measure(geometry: dict[str, Any]) -> Measures:
     origin = rings[0][1][0]
     area = east = north = 0.0
     for weight, ring in rings:
-        ring_area, ring_east, ring_north = _moments(_flatten(ring, origin))
+        ring_area, ring_east, ring_north = _moments(flatten(ring, origin))
         area += weight * ring_area
         east += weight * ring_east
         north += weight * ring_north
@@ -39,6 +40,58 @@ def measure(geometry: dict[str, Any]) -> Measures:
         raise ValueError("the polygon encloses no area")
     per_lon, per_lat = _metres_per_degree(origin[1])
     return Measures(origin[1] + north / area / per_lat, origin[0] + east / area / per_lon, area)
+
+
+def shape_columns(geometry: dict[str, Any]) -> dict[str, Any]:
+    """What a table of places holds of a polygon besides itself. Raises ValueError with a sentence."""
+    measures = measure(geometry)
+    return {
+        "centroid_lat": round(measures.latitude, 9),
+        "centroid_lon": round(measures.longitude, 9),
+        "area_m2": Decimal(repr(measures.area_m2)),
+    }
+
+
+def turned(geometry: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The polygon wound as RFC 7946 wants it, outer rings counter-clockwise; and whether any was turned."""
+    many = geometry["type"] == "MultiPolygon"
+    polygons = geometry["coordinates"] if many else [geometry["coordinates"]]
+    wound = [
+        [ring if _is_left(ring) == (place == 0) else ring[::-1] for place, ring in enumerate(polygon)]
+        for polygon in polygons
+    ]
+    return {**geometry, "coordinates": wound if many else wound[0]}, wound != polygons
+
+
+def line_length(geometry: dict[str, Any]) -> float:
+    """Metres along a LineString. Raises ValueError with a sentence."""
+    try:
+        line = [(float(point[0]), float(point[1])) for point in geometry["coordinates"]]
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise ValueError("the line's coordinates must be a list of [longitude, latitude]") from error
+    if len(line) < 2:
+        raise ValueError("the line must have at least two points")
+    flat = flatten(line, line[0])
+    return sum(math.dist(start, end) for start, end in pairwise(flat))
+
+
+def metres_apart(one: Point, other: Point) -> float:
+    """Between two points of the same site."""
+    return math.dist((0.0, 0.0), flatten([other], one)[0])
+
+
+def contains(geometry: dict[str, Any], point: Point) -> bool:
+    return any(_distance(point, ring) == 0 for weight, ring in _rings(geometry) if weight > 0)
+
+
+def outer_ring(geometry: dict[str, Any]) -> Ring:
+    """Of the first polygon. Raises ValueError with a sentence."""
+    return _rings(geometry)[0][1]
+
+
+def _is_left(ring: Ring) -> bool:
+    """Counter-clockwise."""
+    return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairwise(flatten(ring, ring[0]))) > 0
 
 
 def metres_outside(inner: dict[str, Any], outer: dict[str, Any]) -> float:
@@ -86,7 +139,8 @@ def _metres_per_degree(latitude: float) -> Point:
     return math.radians(normal * math.cos(math.radians(latitude))), math.radians(meridian)
 
 
-def _flatten(ring: Ring, origin: Point) -> Ring:
+def flatten(ring: Ring, origin: Point) -> Ring:
+    """Metres east and north of the origin."""
     per_lon, per_lat = _metres_per_degree(origin[1])
     return [((lon - origin[0]) * per_lon, (lat - origin[1]) * per_lat) for lon, lat in ring]
 
@@ -105,7 +159,7 @@ def _moments(ring: Ring) -> tuple[float, float, float]:
 
 def _distance(point: Point, ring: Ring) -> float:
     """Metres from the point to the ring; 0 inside."""
-    flat = _flatten(ring, point)
+    flat = flatten(ring, point)
     inside = False
     nearest = math.inf
     for (x1, y1), (x2, y2) in pairwise(flat):

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from sqlalchemy import Connection, Date, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Date, bindparam, func, insert, select, update
 
 from db.batches import Held, Spot, add_plants, among, describe, ensure_batches, lock_batches
 from db.entries import Row, require_no_shortage, write_entries
-from db.errors import AlreadyUndone, LedgerRefused, NotAllowed, NotFound
+from db.errors import AlreadyUndone, Forbidden, LedgerRefused, NotFound
 from db.models.people import User
 from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import CountSource, CountStatus, MovementSource, MovementType, Role
@@ -152,7 +152,7 @@ def _require_signs(entries: Iterable[Entry]) -> None:
 
 
 def _require_users(connection: Connection, entries: Iterable[Entry]) -> None:
-    """Raises NotFound, NotAllowed: who acts is active and may do this."""
+    """Raises NotFound, Forbidden: who acts is active and may do this."""
     kinds: dict[int, set[MovementType]] = defaultdict(set)
     for entry in entries:
         kinds[entry.user_id].add(entry.movement_type)
@@ -163,11 +163,11 @@ def _require_users(connection: Connection, entries: Iterable[Entry]) -> None:
         raise NotFound("there is no such user")
     for row in rows:
         if not row.active:
-            raise NotAllowed(f"{row.email} is not active any more")
+            raise Forbidden(f"{row.email} is not active any more")
         if row.role == Role.VIEWER:
-            raise NotAllowed(f"{row.email} may look at the books ({row.role}), not write in them")
+            raise Forbidden(f"{row.email} may look at the books ({row.role}), not write in them")
         if MovementType.AJUSTE in kinds[row.id] and row.role not in MAY_ADJUST:
-            raise NotAllowed(f"{row.email} is {row.role}: adjustments are a supervisor's")
+            raise Forbidden(f"{row.email} is {row.role}: adjustments are a supervisor's")
 
 
 def _batch_ids(connection: Connection, entries: Iterable[Entry]) -> list[int]:
@@ -321,7 +321,7 @@ def undo(connection: Connection, movement: int, user_id: int, reason: str | None
             "book what happened anew"
         )
     open_from = hold_periods(connection)
-    whole = or_(table.id == movement, table.transfer_id == one.transfer_id)
+    whole = table.id == movement if one.transfer_id is None else table.transfer_id == one.transfer_id
     lock_batches(connection, connection.scalars(select(table.batch_id).where(whole)).all())
     rows = connection.execute(select(*table.__table__.columns).where(whole).order_by(table.id)).all()
     _require_standing(connection, [row.id for row in rows])

@@ -19,15 +19,15 @@ from sqlalchemy import Connection, Row, exists, func, insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
+from db.acting import require_role
 from db.batches import among
-from db.errors import AlreadyReconciled, NotAllowed
+from db.errors import AlreadyReconciled
 from db.flows import Flows
-from db.models.people import User
 from db.models.places import StorageLocation
 from db.models.reconciliations import Reconciliation, ReconciliationLine, ReconciliationPosting
 from db.models.stock import StockMovement
-from db.models.vocabulary import LineVerdict, MovementSource, MovementType
-from db.movements import MAY_ADJUST, Entry, book, undo
+from db.models.vocabulary import LineVerdict, MovementSource, MovementType, Role
+from db.movements import Entry, book, undo
 from db.reconcile import reconcile_period
 from db.reconciling import Line, LineKey, Period, allocate
 
@@ -86,9 +86,9 @@ def post(
     """Keep the period's lines and book what they infer; with `gains`, also what was found too many.
 
     In the caller's transaction, through `db.engine.retry`. Posting again changes nothing unless a line has
-    changed. Raises NotAllowed, AlreadyReconciled, and what `db.movements.book` raises.
+    changed. Raises Forbidden, AlreadyReconciled, and what `db.movements.book` raises.
     """
-    _require_supervisor(connection, user)
+    require_role(connection, user, Role.SUPERVISOR)
     connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     before = _versions(connection, period)
     lines = reconcile_period(connection, period, places, before)
@@ -125,13 +125,6 @@ def post(
         sum(sales),
         sum(due) + sum(sales),
     )
-
-
-def _require_supervisor(connection: Connection, user: int) -> None:
-    row = connection.execute(select(User.email, User.role).where(User.id == user, User.active)).one_or_none()
-    if row is None or row.role not in MAY_ADJUST:
-        who = f"{row.email} is {row.role}" if row else "there is no such active user"
-        raise NotAllowed(f"{who}: reconciliations are posted by a supervisor")
 
 
 def _due(line: Line, *, gains: bool) -> int:

@@ -103,7 +103,7 @@ def _read_geojson(path: Path, text: str) -> tuple[tuple[str, ...], list[Record |
     features = document.get("features") if isinstance(document, dict) else None
     if not isinstance(features, list):
         raise SeedError(f"{path} is no GeoJSON FeatureCollection: it has no list of features.")
-    lines = _feature_lines(text)
+    lines = feature_lines(text)
     rows = [_feature(line, feature) for line, feature in zip(lines, features, strict=True)]
     columns = {name: None for row in rows if isinstance(row, Record) for name in row.cells}
     return tuple(columns), rows
@@ -120,7 +120,7 @@ def _feature(line: int, feature: Any) -> Record | Reject:
     return Record(line, {**cells, "geometry": _json(geometry)})
 
 
-def _feature_lines(text: str) -> Iterator[int]:
+def feature_lines(text: str) -> Iterator[int]:
     """The line on which each member of "features" begins; JSON itself does not tell."""
     opening = re.search(r'"features"\s*:\s*\[', text)
     position = opening.end() if opening else len(text)

@@ -21,12 +21,12 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 from db.catalog import natural_key, upsert
 from db.errors import SeedError
-from db.geojson import measure, metres_outside
-from db.models import catalog, people, places
+from db.geojson import metres_outside, shape_columns
+from db.models import catalog, changes, people, places, prices
 from db.models.base import Base
 from db.seed_files import Record, Reject, SeedFile, find_seed_files, read_seed_file
 
-MODELS = (catalog, people, places)  # importing them fills Base.metadata
+MODELS = (catalog, changes, people, places, prices)  # importing them fills Base.metadata
 
 _BOOKKEEPING = {"id", "created_at", "updated_at"}
 _MEASURED = {"centroid_lat", "centroid_lon", "area_m2"}  # from the geometry
@@ -153,7 +153,7 @@ def _row(table: Table, record: Record, lookup: _Lookup) -> dict[str, Any]:
         else:
             row[column.name] = _find(name, cell, target, lookup)
     if row.get("geometry") is not None:
-        row |= _measures(row["geometry"])
+        row |= shape_columns(row["geometry"])
         _check_containment(table, row, lookup.connection)
     return row
 
@@ -168,15 +168,6 @@ def _find(name: str, key: str, target: Table, lookup: _Lookup) -> int:
 def _hint(word: str, known: list[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _measures(geometry: dict[str, Any]) -> dict[str, Any]:
-    measures = measure(geometry)
-    return {
-        "centroid_lat": round(measures.latitude, 9),
-        "centroid_lon": round(measures.longitude, 9),
-        "area_m2": Decimal(repr(measures.area_m2)),
-    }
 
 
 def _check_containment(table: Table, row: dict[str, Any], connection: Connection) -> None:

@@ -43,14 +43,14 @@ def start(
     from db.audit_photos import candidates
     from db.audits import AuditRow, save_audit
     from db.models.vocabulary import AuditStatus
-    from db.stock import user_id
     from demeter_cli import output
+    from demeter_cli.site import COUNTERS, actor
     from pipeline.audit.sample import draw_tiles
 
     now = dt.datetime.now(dt.UTC)
     seed = secrets.randbits(32) if draw.seed is None else draw.seed
     with connection.begin():
-        user = user_id(connection, settings.user)
+        user = actor(connection, settings, *COUNTERS)
         photos = _readable(candidates(connection, draw.wanted), settings)
         if len(photos) > MOST_PHOTOS:
             kept = np.random.default_rng(seed).choice(len(photos), MOST_PHOTOS, replace=False)

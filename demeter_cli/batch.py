@@ -47,12 +47,12 @@ class Batch:
         """Count what is new and book it. On any way out, what is finished is saved."""
         from db.ingest import finish_run, release_claims, run_lock, start_run
         from db.models.vocabulary import RunStatus
-        from db.stock import user_id
+        from demeter_cli.site import COUNTERS, actor
         from pipeline.find import own_folder
 
         with run_lock(self.connection):
             places, fixed = self._places()
-            user = user_id(self.connection, self.settings.user)
+            user = actor(self.connection, self.settings, *COUNTERS)
             self.connection.rollback()
             if self.config.overlay_dir is not None:
                 own_folder(self.config.overlay_dir)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
+
+import typer
 
 
 class Format(StrEnum):
@@ -12,6 +15,13 @@ class Format(StrEnum):
     CSV = "csv"
     JSON = "json"
 
+
+UserOption = Annotated[
+    str | None,
+    typer.Option(
+        "--user", metavar="EMAIL", help="Who acts (default: the setting, else who is logged in here)."
+    ),
+]
 
 # A counted photo in a table: key and heading. The figures are those of the photographed bed.
 COUNT_COLUMNS = {

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from demeter_cli.commands import count, database, estimate, model, process, report, seed
+from demeter_cli.commands import count, database, estimate, model, period, process, report, seed, users
 
 log = logging.getLogger("demeter")
 
@@ -71,8 +71,10 @@ app.command("count")(count.count)
 app.command("process")(process.process)
 app.command("estimate")(estimate.estimate)
 app.add_typer(report.app, name="report")
+app.add_typer(period.app, name="period")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
+app.add_typer(users.app, name="users")
 app.add_typer(database.app, name="db")
 
 

@@ -46,11 +46,11 @@ class Restating:
         """Restate what changes, a transaction per session. On any way out, what is finished is saved."""
         from db.ingest import finish_run, run_lock, start_run
         from db.models.vocabulary import RunStatus
-        from db.stock import user_id
+        from demeter_cli.site import COUNTERS, actor
 
         with run_lock(self.connection):
             standing = self._standing(choice)
-            user = user_id(self.connection, self.settings.user)
+            user = actor(self.connection, self.settings, *COUNTERS)
             self.connection.rollback()
             run = start_run(self.connection, "estimate", model, self.config.fingerprint(), user)
             status = RunStatus.FAILED

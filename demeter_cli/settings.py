@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import os
+import pwd
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -34,8 +35,10 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None
     data_dir: Path = Field(default_factory=lambda: default_data_dir())  # noqa: PLW0108  defined below
-    user: str = "system@demeter.local"
+    user: str | None = None
     timezone: str = "America/Argentina/Mendoza"
+
+    period_key: Path | None = None
 
     detector: Path | None = None
     segmenter: Path | None = None
@@ -73,7 +76,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=0)] | None = None
     threads: Annotated[int, Field(ge=0)] = 0
 
-    @field_validator("data_dir", "detector", "segmenter")
+    @field_validator("data_dir", "period_key", "detector", "segmenter")
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -218,6 +221,14 @@ def _xdg(variable: str, otherwise: str) -> Path:
         return Path(os.environ.get(variable) or otherwise).expanduser() / "demeter"
     except RuntimeError:  # No HOME, and the user has none in the system's list either.
         return Path("/var/tmp") / f"demeter-{os.getuid()}"  # noqa: S108  a last resort that survives a reboot
+
+
+def os_login() -> str:
+    """Who runs the program on this machine; empty where the system has no name for them."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container started with a bare number
+        return ""
 
 
 def shipped(relative: str) -> Path:

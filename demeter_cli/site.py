@@ -7,10 +7,28 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from demeter_cli import output
-from demeter_cli.settings import Settings, shipped
+from demeter_cli.settings import Settings, os_login, shipped
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+
+# Who may do what, besides an admin, who may do all of it. The system counts photos by itself, every night.
+WORKERS = ("worker", "supervisor")
+COUNTERS = (*WORKERS, "system")
+DECIDERS = ("supervisor",)
+
+
+def actor(connection: Connection, settings: Settings, *roles: str, user: str | None = None) -> int:
+    """The user who acts: `user`, which is the flag, else the setting, else the login on this machine.
+
+    The rest of the transaction is in their name. Raises NotFound, and Forbidden without one of the roles.
+    """
+    from db.acting import acting_user, require_role
+
+    found = acting_user(connection, user or settings.user, os_login())
+    require_role(connection, found, *roles)
+    return found
 
 
 @contextmanager

@@ -7,20 +7,7 @@ import re
 from alembic import context
 from sqlalchemy import Connection, text
 
-from db.models import audits, catalog, people, periods, photos, places, reconciliations, restatements, stock
-from db.models.base import Base
-
-MODELS = (
-    audits,
-    catalog,
-    people,
-    periods,
-    photos,
-    places,
-    reconciliations,
-    restatements,
-    stock,
-)  # importing them fills Base.metadata
+from db.models.schema import METADATA
 
 _LOCK = 0x0DE3E7E4
 _PARTITION = re.compile(r"_p\d{8}$")
@@ -41,7 +28,7 @@ def _migrate(connection: Connection) -> None:
     try:
         context.configure(
             connection=connection,
-            target_metadata=Base.metadata,
+            target_metadata=METADATA,
             include_name=_include_name,
             compare_server_default=True,
             transaction_per_migration=True,

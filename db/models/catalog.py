@@ -38,6 +38,7 @@ class ProductCategory(Base):
     description: Mapped[str | None]
     is_plant: Mapped[Active]  # decorative stones are sold, but never counted
     sort_order: Mapped[int] = mapped_column(server_default=_RANK)
+    active: Mapped[Active]
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
 
@@ -55,6 +56,7 @@ class ProductFamily(Base):
     name: Mapped[str]
     scientific_name: Mapped[str | None]
     description: Mapped[str | None]
+    active: Mapped[Active]
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
 
@@ -70,6 +72,7 @@ class Product(Base):
     scientific_name: Mapped[str | None]
     description: Mapped[str | None]
     custom_attributes: Mapped[Document]
+    active: Mapped[Active]
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
 
@@ -84,6 +87,7 @@ class ProductState(Base):
     description: Mapped[str | None]
     is_sellable: Mapped[Flag]
     sort_order: Mapped[int] = mapped_column(server_default=_RANK)
+    active: Mapped[Active]
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
 
@@ -106,6 +110,7 @@ class ProductSize(Base):
     min_height_cm: Mapped[Decimal | None] = mapped_column(Numeric(6, 2))
     max_height_cm: Mapped[Decimal | None] = mapped_column(Numeric(6, 2))
     sort_order: Mapped[int] = mapped_column(server_default=_RANK)
+    active: Mapped[Active]
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
 
@@ -118,6 +123,7 @@ class PackagingType(Base):
     code: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     description: Mapped[str | None]
+    active: Mapped[Active]
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
 
@@ -130,6 +136,7 @@ class PackagingMaterial(Base):
     code: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     description: Mapped[str | None]
+    active: Mapped[Active]
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
 
@@ -149,6 +156,7 @@ class PackagingColor(Base):
     code: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str] = mapped_column(unique=True)
     hex_code: Mapped[str]
+    active: Mapped[Active]
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
 
@@ -182,6 +190,7 @@ class PackagingCatalog(Base):
     diameter_cm: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
     height_cm: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))
     is_square: Mapped[Flag]
+    active: Mapped[Active]
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
 

@@ -18,7 +18,8 @@ class User(Base):
         check("email_lower", "email = lower(email)"),
         check("password_hash", r"password_hash ~ '^\$2b\$\d\d\$.{53}$'"),
         one_of("role", Role),
-        check("system_has_no_login", "role <> 'system' OR password_hash IS NULL"),
+        check("system_has_no_login", "role <> 'system' OR (password_hash IS NULL AND os_login IS NULL)"),
+        matches("os_login", r"[^\s:]{1,64}"),
         Index("uq_users_one_system", "role", unique=True, postgresql_where=text("role = 'system'")),
         natural_key("email"),
     )
@@ -29,6 +30,7 @@ class User(Base):
     first_name: Mapped[str]
     last_name: Mapped[str]
     role: Mapped[str] = mapped_column(server_default=Role.WORKER.value)
+    os_login: Mapped[str | None] = mapped_column(unique=True)  # who this is on the machines of the site
     active: Mapped[Active]
     last_login: Mapped[dt.datetime | None]
     created_at: Mapped[Now]

@@ -39,7 +39,7 @@ from db.models.base import (
     unique_with_nulls,
 )
 from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductState
-from db.models.vocabulary import BinCategory, BinStatus, WarehouseType
+from db.models.vocabulary import BinCategory, BinStatus, PlaceSource, RelationshipType, WarehouseType
 
 Geometry = Annotated[dict[str, Any] | None, mapped_column(JSONB(none_as_null=True))]
 SquareMetres = Annotated[Decimal | None, mapped_column(Numeric(10, 2))]
@@ -63,6 +63,7 @@ class Warehouse(Base):
     __table_args__ = (
         matches("code", "[A-Z0-9_-]{2,20}"),
         one_of("type", WarehouseType),
+        one_of("source", PlaceSource),
         *_shape(),
         natural_key("code"),
     )
@@ -71,6 +72,7 @@ class Warehouse(Base):
     code: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     type: Mapped[str]
+    source: Mapped[str | None]  # two maps of one site are never merged by name; NULL was entered by hand
     geometry: Mapped[Geometry]
     centroid_lat: Mapped[float | None]
     centroid_lon: Mapped[float | None]
@@ -132,6 +134,30 @@ class StorageLocation(Base):
     updated_at: Mapped[Touched]
 
 
+class LocationRelationship(Base):
+    """How two places lie to each other. Neighbours are one row, the smaller id first."""
+
+    __tablename__ = "location_relationships"
+    __table_args__ = (
+        UniqueConstraint("parent_location_id", "child_location_id"),
+        one_of("relationship_type", RelationshipType),
+        check("not_itself", "parent_location_id <> child_location_id"),
+        check(
+            "neighbours_once",
+            "relationship_type <> 'adjacent_to' OR parent_location_id < child_location_id",
+        ),
+        *above_zero("shared_m"),
+        Index("ix_location_relationships_child_location_id", "child_location_id"),
+    )
+
+    id: Mapped[Id]
+    parent_location_id: Mapped[int] = mapped_column(ForeignKey(StorageLocation.id, ondelete="RESTRICT"))
+    child_location_id: Mapped[int] = mapped_column(ForeignKey(StorageLocation.id, ondelete="RESTRICT"))
+    relationship_type: Mapped[str]
+    shared_m: Mapped[Decimal | None] = mapped_column(Numeric(8, 2))  # length of the common border
+    created_at: Mapped[Now]
+
+
 class StorageBinType(Base):
     """A kind of tray, crate or field. Each category has one default, which photo counts are booked under."""
 
@@ -164,6 +190,7 @@ class StorageBinType(Base):
     width_cm: Mapped[Centimetres]
     height_cm: Mapped[Centimetres]
     is_grid: Mapped[Flag]
+    active: Mapped[Active]
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
 

@@ -23,6 +23,19 @@ class WarehouseType(StrEnum):
     TUNNEL = "tunnel"
 
 
+class PlaceSource(StrEnum):
+    """The map or list that a bay comes from."""
+
+    GRID = "grid"
+    DRAWN = "drawn"
+    INVENTORY = "inventory"
+
+
+class RelationshipType(StrEnum):
+    CONTAINS = "contains"
+    ADJACENT_TO = "adjacent_to"
+
+
 class BinCategory(StrEnum):
     PLUG = "plug"
     SEEDLING_TRAY = "seedling_tray"
@@ -122,6 +135,51 @@ class AuditStatus(StrEnum):
     RECORDED = "recorded"
     APPLIED = "applied"
     WITHDRAWN = "withdrawn"
+
+
+class Availability(StrEnum):
+    """What the client's list says: Todo el año, Stock limitado, Hasta agotar stock, No disponible."""
+
+    AVAILABLE = "available"
+    LIMITED = "limited"
+    WHILE_STOCKS_LAST = "while_stocks_last"
+    OUT_OF_STOCK = "out_of_stock"
+    DISCONTINUED = "discontinued"
+
+
+class ChangeAction(StrEnum):
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+    TRUNCATE = "truncate"
+
+
+class SampleType(StrEnum):
+    REFERENCE = "reference"
+    GROWTH_STAGE = "growth_stage"
+    QUALITY_CHECK = "quality_check"
+    MONTHLY_SAMPLE = "monthly_sample"
+
+
+class ImportStatus(StrEnum):
+    """`REFUSED`: too many rows were rejected, so none was loaded."""
+
+    LOADED = "loaded"
+    REFUSED = "refused"
+
+
+class ImportVerdict(StrEnum):
+    """`FIXED` is loaded too, but not as it was written."""
+
+    LOADED = "loaded"
+    FIXED = "fixed"
+    REJECTED = "rejected"
+
+
+class AliasKind(StrEnum):
+    GENUS = "genus"
+    SPECIES = "species"
+    PLACE = "place"
 
 
 class LineVerdict(StrEnum):

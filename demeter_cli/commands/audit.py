@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from demeter_cli.asking import confirm
 from demeter_cli.formats import Format
 from pipeline.audit.words import Language
 
@@ -99,7 +100,7 @@ def record(
     file: Annotated[
         Path | None, typer.Argument(help="The filled-in counts.csv; without it you are asked.")
     ] = None,
-    by: Annotated[str | None, typer.Option(help="Who counted (default: the user of the settings).")] = None,
+    by: Annotated[str | None, typer.Option(help="Who counted (default: the user who acts).")] = None,
 ) -> None:
     """Take the hand counts back: all of a file or, if a line cannot be meant, nothing.
 
@@ -108,10 +109,11 @@ def record(
 
     Example: demeter model audit record AUD-2026-11-24-01 counts.csv
     """
+    from db.acting import email_of
     from db.audits import close_sheet, named, open_for_counts, tiles_of
     from demeter_cli import auditing, output
     from demeter_cli.settings import load_settings
-    from demeter_cli.site import open_database
+    from demeter_cli.site import COUNTERS, actor, open_database
 
     settings = load_settings(ctx.obj)
     if file is None and not sys.stdin.isatty():
@@ -121,11 +123,12 @@ def record(
         audit = named(connection, code)
         open_for_counts(audit, dt.datetime.now(dt.UTC))
         rows = tiles_of(connection, audit)
+        by = by or email_of(connection, actor(connection, settings, *COUNTERS))
         connection.rollback()
         if file:
-            auditing.record_file(connection, audit, rows, (data, by or settings.user))
+            auditing.record_file(connection, audit, rows, (data, by))
         else:
-            auditing.ask(connection, audit, rows, by or settings.user)
+            auditing.ask(connection, audit, rows, by)
             with connection.begin():
                 close_sheet(connection, audit)
         audit = named(connection, code)
@@ -169,17 +172,16 @@ def apply(
     from db.audits import named, tiles_of
     from db.corrections import apply_audit
     from db.errors import AuditRefused
-    from db.stock import user_id
     from demeter_cli import auditing, output
     from demeter_cli.settings import load_settings
-    from demeter_cli.site import open_database
+    from demeter_cli.site import DECIDERS, actor, open_database
     from pipeline.audit.ratio import biases
 
     settings = load_settings(ctx.obj)
     with open_database(settings) as connection:
         audit = named(connection, code)
         tiles = tiles_of(connection, audit)
-        user = user_id(connection, settings.user)
+        user = actor(connection, settings, *DECIDERS)
         connection.rollback()
         _require_ready(audit)
         found = biases(row.count for row in tiles)
@@ -193,7 +195,7 @@ def apply(
             output.tell(f"{len(chosen)} of {len(found)} would be applied until {until}. Nothing was done.")
             return
         what = "one product" if len(chosen) == 1 else f"{len(chosen)} products and seasons"
-        _confirm(f"Correct counts of {what} until {until}?", yes)
+        confirm(f"Correct counts of {what} until {until}?", yes=yes)
         with connection.begin():
             apply_audit(connection, audit, chosen, user)
     output.tell(f"{audit.code} corrects counts from now on, until {until}.")
@@ -215,19 +217,6 @@ def _obstacle(bias: Bias, force: bool) -> str | None:
     if bias.refusal:
         return bias.refusal
     return f"{bias.doubt} (--force applies it all the same)" if bias.doubt and not force else None
-
-
-def _confirm(question: str, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise typer.BadParameter("no terminal to ask at: say --yes, or --dry-run", param_hint="--yes")
-    try:
-        agreed = typer.confirm(question, err=True)
-    except typer.Abort:  # Typer's word for Ctrl-C and the end of input
-        raise KeyboardInterrupt from None
-    if not agreed:
-        raise typer.Exit(0)
 
 
 def _print_biases(rows: list[dict[str, Any]], output_format: Format, title: str) -> None:
@@ -289,7 +278,7 @@ def withdraw(
     with open_database(load_settings(ctx.obj)) as connection:
         audit = named(connection, code)
         connection.rollback()
-        _confirm(f"Withdraw {audit.code}?", yes)
+        confirm(f"Withdraw {audit.code}?", yes=yes)
         with connection.begin():
             ended = end(connection, audit)
     what = "one correction" if ended == 1 else f"{ended} corrections"

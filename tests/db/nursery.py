@@ -9,11 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, text
 
-from db.models import audits, catalog, people, periods, photos, places, reconciliations, restatements, stock
-from db.models.base import Base
+from db.models.schema import METADATA
 
-MODELS = (audits, catalog, people, periods, photos, places, reconciliations, restatements, stock)
-TABLES = Base.metadata.tables
+TABLES = METADATA.tables
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 
 
