@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,6 +28,7 @@ from tests.db.test_reconcile import OCTOBER, SEPTEMBER, counted, day
 def nursery(connection: Connection) -> Nursery:
     found = build_nursery(connection)
     connection.execute(text("UPDATE users SET role = 'supervisor' WHERE email = 'ana@vivero.ar'"))
+    connection.execute(text("UPDATE storage_bin_types SET is_default = true"))
     connection.commit()
     return found
 
@@ -77,6 +79,14 @@ def by_type(nursery: Nursery) -> dict[str, int]:
 def rows_in(nursery: Nursery) -> list[int]:
     tables = (StockMovement, ReconciliationLine, ReconciliationPosting)
     found = [nursery.connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables]
+    nursery.connection.rollback()
+    return found
+
+
+def movement_of(nursery: Nursery, kind: str) -> int:
+    found = nursery.connection.scalars(
+        select(StockMovement.id).where(StockMovement.movement_type == kind)
+    ).one()
     nursery.connection.rollback()
     return found
 
@@ -183,9 +193,8 @@ def test_a_gain_is_booked_only_when_a_supervisor_accepts_it(nursery: Nursery) ->
 def test_a_sale_taken_back_by_hand_does_not_come_back_by_itself(nursery: Nursery) -> None:
     worked_example(nursery)
     posted(nursery)
-    sale = nursery.connection.scalar(select(StockMovement.id).where(StockMovement.movement_type == "ventas"))
-    nursery.connection.rollback()
-    retry(nursery.connection, lambda: undo(nursery.connection, sale or 0, nursery.user))
+    sale = movement_of(nursery, "ventas")
+    retry(nursery.connection, lambda: undo(nursery.connection, sale, nursery.user))
 
     assert (only(nursery).line.difference, only(nursery).posted) == (-500, 0)
     assert posted(nursery).reconciliation is None
@@ -254,10 +263,10 @@ def close(nursery: Nursery, period: Period) -> None:
 
 def test_a_reversal_of_a_closed_month_holds_as_of_what_it_takes_back(nursery: Nursery) -> None:
     worked_example(nursery)
-    died = nursery.connection.scalar(select(StockMovement.id).where(StockMovement.movement_type == "muerte"))
+    died = movement_of(nursery, "muerte")
     posted(nursery)
     close(nursery, SEPTEMBER)
-    retry(nursery.connection, lambda: undo(nursery.connection, died or 0, nursery.user))
+    retry(nursery.connection, lambda: undo(nursery.connection, died, nursery.user))
     counted(nursery, 58, 9_480)
 
     assert only(nursery, OCTOBER).line.difference == -20
@@ -314,16 +323,13 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(EVENTS)
 def test_posting_at_any_time_gives_the_same_books(
     nursery: Nursery, events: list[tuple[str, int, int]]
 ) -> None:
     """Whenever reconciliations are posted in between, at the end the books are those of posting once."""
-    outcomes = []
-    for keep_posts in (True, False):
-        outcomes.append(_play(nursery, events, keep_posts=keep_posts))
-    assert outcomes[0] == outcomes[1]
+    assert _play(nursery, events, keep_posts=True) == _play(nursery, events, keep_posts=False)
 
 
 def _play(nursery: Nursery, events: list[tuple[str, int, int]], *, keep_posts: bool) -> object:
@@ -336,19 +342,19 @@ def _play(nursery: Nursery, events: list[tuple[str, int, int]], *, keep_posts: b
     first = Entry(movement_type=MovementType.PLANTAR, quantity=100, occurred_at=day(-10), **entry)
     (made,) = retry(nursery.connection, lambda: book(nursery.connection, [first]))
     for kind, number, quantity in events:
-        if kind == "count":
-            counted(nursery, number, quantity, batch_id=made.batch_id, location_id=location)
-        elif kind == "post":
-            if keep_posts:
+        if kind == "post" and not keep_posts:
+            continue
+        with suppress(InsufficientStock):
+            if kind == "count":
+                counted(nursery, number, quantity, batch_id=made.batch_id, location_id=location)
+            elif kind == "post":
                 retry(nursery.connection, lambda: post(nursery.connection, SEPTEMBER, nursery.user, [code]))
-        else:
-            plants = -quantity if kind == "muerte" else quantity
-            moment = day(number + 0.5)
-            later = Entry(movement_type=MovementType(kind), quantity=plants, occurred_at=moment, **entry)
-            try:
+            else:
+                plants = -quantity if kind == "muerte" else quantity
+                moment = day(number + 0.5)
+                later = Entry(movement_type=MovementType(kind), quantity=plants, occurred_at=moment, **entry)
                 retry(nursery.connection, lambda later=later: book(nursery.connection, [later]))
-            except InsufficientStock:
-                continue
+        nursery.connection.rollback()
     retry(nursery.connection, lambda: post(nursery.connection, SEPTEMBER, nursery.user, [code]))
     again = retry(nursery.connection, lambda: post(nursery.connection, SEPTEMBER, nursery.user, [code]))
     assert again.reconciliation is None
