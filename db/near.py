@@ -61,8 +61,8 @@ def names(connection: Connection, keys: Iterable[LineKey]) -> dict[LineKey, Name
     wanted = among(Product.id, {key.product_id for key in keys})
     rows = connection.execute(select(Product.id, Product.sku, Product.common_name).where(wanted))
     products = {number: (sku, name) for number, sku, name in rows}
-    sizes = dict(connection.execute(select(ProductSize.id, ProductSize.code)).tuples().all())
-    pots = dict(connection.execute(select(PackagingCatalog.id, PackagingCatalog.sku)).tuples().all())
+    sizes = dict(connection.execute(select(ProductSize.id, ProductSize.code)).all())
+    pots = dict(connection.execute(select(PackagingCatalog.id, PackagingCatalog.sku)).all())
     return {
         key: Names(
             *places[key.place_id],

@@ -3,7 +3,8 @@
 Each cause has a weight: how common it is, times how likely it makes a gap of this size. The weights of a gap
 sum to one. They are a guide to where to look first, not probabilities that anything is booked by:
 
-- miscount: a count is off by more than its interval says, by a normal law twice as wide as the interval;
+- miscount: a count is off by more than its interval says, by a normal law twice as wide as the interval,
+  or one time in twenty by any number (another bed was photographed, a figure was mistyped);
 - death: `expected / (expected + gap)`, where `expected` are the deaths that the product's own booked rate
   gives over these days; a product without history has a hundredth of its plants a month;
 - moved: a place near by has about as many of the same plants too many; the nearer it is, and the closer the
@@ -27,6 +28,8 @@ from pipeline.interval import Z_90
 DEATHS_A_DAY = 0.01 / 30  # of a product without history
 HISTORY = 100_000.0  # plant-days that this is worth against a product's own
 CLOSEST = 10.0  # how many times over a close fit of two gaps counts
+BLUNDERS = 0.05  # of counts that are off by any number
+CERTAIN = 0.9  # a cause of this weight is the one to confirm
 WIDER = 2.0  # how much wider than its interval a count may be off
 _COMMON = {"miscount": 0.2, "death": 0.3, "moved": 0.3, "sale": 0.4, "planted": 0.3}
 _UNEXPLAINED = (LineVerdict.SALE, LineVerdict.GAIN, LineVerdict.LOSS)
@@ -102,6 +105,8 @@ def _of(line: Line, others: Sequence[Line], near: Mapping[int, float], deaths_a_
         (Suspect(one.cause, one.weight / total, one.place_id) for one in weighed),
         key=lambda one: (-one.weight, one.cause),
     )
+    if suspects[0].weight >= CERTAIN:
+        return Triage(tuple(suspects), suspects[0])
     # A check tells most about what is neither certain nor out of the question.
     check = max(suspects, key=lambda one: one.weight * (1 - one.weight) / _MINUTES[one.cause])
     return Triage(tuple(suspects), check)
@@ -112,7 +117,8 @@ def _suspects(
 ) -> Iterator[Suspect]:
     gap, sigma = abs(line.difference or 0), _sigma(line)
     missing = (line.difference or 0) < 0
-    yield Suspect(Cause.MISCOUNT, _COMMON["miscount"] * max(_normal(gap, WIDER * sigma), 1e-6))
+    likely = BLUNDERS + (1 - BLUNDERS) * _normal(gap, WIDER * sigma)
+    yield Suspect(Cause.MISCOUNT, _COMMON["miscount"] * likely)
     if missing:
         expected = deaths_a_day * _days(line) * (line.opening.quantity if line.opening else 0)
         yield Suspect(Cause.DEATH, _COMMON["death"] * expected / (expected + gap))

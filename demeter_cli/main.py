@@ -11,7 +11,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from demeter_cli.commands import count, database, estimate, model, period, process, report, seed, users
+from demeter_cli.commands import (
+    count,
+    database,
+    estimate,
+    model,
+    period,
+    process,
+    reconcile,
+    report,
+    seed,
+    users,
+)
 
 log = logging.getLogger("demeter")
 
@@ -70,6 +81,7 @@ app = typer.Typer(
 app.command("count")(count.count)
 app.command("process")(process.process)
 app.command("estimate")(estimate.estimate)
+app.command("reconcile")(reconcile.reconcile)
 app.add_typer(report.app, name="report")
 app.add_typer(period.app, name="period")
 app.command("seed")(seed.seed)
