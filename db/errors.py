@@ -5,6 +5,7 @@
     ├── SchemaMismatch        its schema is older or newer than this program
     └── EmbeddedServerError   our own server cannot be started here
     NotFound                  a code that a person gave is not in the database
+    Unclear                   what a person gave may mean several things
     SeedError                 a seed file holds a row that cannot be loaded
     AuditRefused              an audit cannot do what is asked of it
     Forbidden                 the acting user does not have the role that this takes
@@ -48,6 +49,10 @@ class EmbeddedServerError(DatabaseError):
 
 class NotFound(Exception):
     """A code that a person gave is not in the database."""
+
+
+class Unclear(Exception):
+    """What a person gave may mean several things, or too little to mean one."""
 
 
 class SeedError(Exception):

@@ -15,12 +15,14 @@ from demeter_cli.commands import (
     count,
     database,
     estimate,
+    ledger,
     model,
     period,
     process,
     reconcile,
     report,
     seed,
+    stock,
     users,
 )
 
@@ -83,6 +85,8 @@ app.command("process")(process.process)
 app.command("estimate")(estimate.estimate)
 app.command("reconcile")(reconcile.reconcile)
 app.add_typer(report.app, name="report")
+app.add_typer(stock.app, name="stock")
+stock.app.command("list")(ledger.list_movements)
 app.add_typer(period.app, name="period")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
