@@ -29,8 +29,8 @@ def book_session(
 ) -> tuple[SessionStatus, int | None]:
     """Book a session's bed; its status, and the plants posted, None where a person has to decide.
 
-    `how` is who books, and what is accepted unseen (None: all). What the books refuse, because the photo is of
-    a closed month or what was booked since needs more plants than it shows, stays counted, with a warning.
+    `how` is who books, and what is accepted unseen (None: all). What the books refuse, because the photo is
+    of a closed month or what was booked since needs more plants than it shows, stays counted, with a warning.
     """
     session_id, status = session
     try:

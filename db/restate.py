@@ -15,6 +15,7 @@ import numpy as np
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from db.deciding import why_waiting
 from db.ingest import RunInfo
 from db.models.photos import Estimation, Image, PhotoSession, SessionContainer
 from db.models.restatements import Restatement
@@ -158,7 +159,7 @@ def _book_anew(connection: Connection, user: int, session: _Session, *, rejected
     """Take back the session's count and post the new one, as one difference: what left the place since is
     never without stock in between. What waits for a place, or was `rejected`, is not booked; what waited for
     a decision waits for it still."""
-    doubts = _undecided(connection, session.id)
+    doubts = tuple(why_waiting(connection, session.id))
     batches = reject_counts(connection, session.id, user)
     posted = 0
     lot = lot_at(connection, session.place, session.counted_at) if session.place else None
@@ -172,18 +173,6 @@ def _book_anew(connection: Connection, user: int, session: _Session, *, rejected
         return None
     posted += sum(settle(connection, batch, user) for batch in batches)
     return None if doubts else posted
-
-
-def _undecided(connection: Connection, session_id: int) -> tuple[str, ...]:
-    """Why the session's counts wait for a person; nothing where they do not."""
-    return tuple(
-        connection.scalars(
-            select(Count.notes)
-            .where(Count.session_id == session_id, Count.status == CountStatus.PROPOSED.value)
-            .where(Count.notes.is_not(None))
-            .distinct()
-        )
-    )
 
 
 def _figures(connection: Connection, session_id: int) -> Figures:

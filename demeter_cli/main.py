@@ -18,6 +18,7 @@ from demeter_cli.commands import (
     ledger,
     model,
     period,
+    photos,
     process,
     reconcile,
     report,
@@ -87,6 +88,7 @@ app.command("reconcile")(reconcile.reconcile)
 app.add_typer(report.app, name="report")
 app.add_typer(stock.app, name="stock")
 stock.app.command("list")(ledger.list_movements)
+app.add_typer(photos.app, name="photos")
 app.add_typer(period.app, name="period")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
