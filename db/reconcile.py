@@ -29,7 +29,7 @@ def reconcile_period(
     of places, beds or bays, all where there are none. What was posted for this very period before is set
     aside: differences are what they would be without. Raises NotFound for a place that does not exist."""
     for code in places:
-        _require_place(connection, code)
+        require_place(connection, code)
     batches = list(_batches(connection, places))
     counts = _counts(connection, period, [batch for batch, _, _ in batches])
     by_line: dict[LineKey, dict[int, list[Observed]]] = defaultdict(dict)
@@ -58,7 +58,7 @@ def inside(code: str) -> ColumnElement[bool]:
     return or_(StorageLocation.code == upper, StorageLocation.code.startswith(f"{upper}-", autoescape=True))
 
 
-def _require_place(connection: Connection, code: str) -> None:
+def require_place(connection: Connection, code: str) -> None:
     if connection.scalar(select(StorageLocation.id).where(inside(code)).limit(1)) is None:
         raise NotFound(f"there is no place, bed or bay {code!r}; `demeter report stock` lists places in use")
 

@@ -44,11 +44,12 @@ def photo(
     number: float = 0,
     limits: Limits | None = ALL,
     warnings: tuple[str, ...] = (),
+    content: str = "",
 ) -> int:
     """A photo of the place on a day, counted; its session."""
     run = begin(connection, limits)
     result = a_result(
-        a_photo(content=f"{plants} on {number}"),
+        a_photo(content=content or f"{plants} on {number}"),
         {ContainerKind.SEGMENT: plants},
         taken_at=day(number),
         warnings=warnings,
