@@ -313,8 +313,8 @@ def _by_count(counts: Sequence[Row[Any]], plants: Mapping[str | None, int]) -> l
     if None in plants:
         with_plants = [count for count in counts if count.quantity] or list(counts)
         if len(with_plants) > 1:
-            kinds = ", ".join(sorted({count.category for count in with_plants}))
-            raise NotFound(f"the photo shows several kinds of containers: say which, as in {kinds}=NUMBER")
+            kinds = " or ".join(sorted({f"{count.category}=NUMBER" for count in with_plants}))
+            raise NotFound(f"the photo shows several kinds of containers: say which, as in {kinds}")
         return [(with_plants[0], plants[None])]
     for category in plants:
         if category not in by_category:

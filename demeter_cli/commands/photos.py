@@ -74,9 +74,9 @@ def list_photos(
         case Format.TABLE if rows:
             shown = [row | {"interval": output.interval(row["low"], row["high"])} for row in rows]
             output.print_table(shown, COLUMNS, droppable=("counted_at", "category", "interval", "status"))
-            for row in rows:
-                if row["notes"] and row["status"] == "proposed":
-                    output.say(f"  {row['session']}: {row['notes']}")
+            waits = [(row["session"], row["notes"]) for row in rows if row["status"] == "proposed"]
+            for session, notes in dict.fromkeys(waits):
+                output.say(f"  {session}: {notes}")
         case Format.TABLE:
             output.say("No count waits for a decision.")
 
