@@ -76,7 +76,14 @@ class Refused(Exception):
 
 
 class LedgerRefused(Exception):
-    """The books refuse an entry, and nothing of the booking that it belongs to was written."""
+    """The books refuse an entry, and nothing of the booking that it belongs to was written.
+
+    `entry` is the `db.movements.Entry` that is at fault, where it is one alone.
+    """
+
+    def __init__(self, sentence: str, entry: object = None) -> None:
+        super().__init__(sentence)
+        self.entry = entry
 
 
 @dataclass(frozen=True, slots=True)

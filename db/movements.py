@@ -11,11 +11,11 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from sqlalchemy import Connection, Date, bindparam, func, insert, select, update
+from sqlalchemy import ARRAY, Connection, Date, Text, any_, bindparam, func, insert, literal, select, update
 
 from db.batches import Held, Spot, add_plants, among, describe, ensure_batches, lock_batches
 from db.entries import Row, require_no_shortage, write_entries
@@ -81,7 +81,7 @@ def book(connection: Connection, entries: Sequence[Entry]) -> list[Booked]:
     Raises a LedgerRefused: nothing may be committed then. Call it through `db.engine.retry`, which begins
     again where two programs that book meet head-on.
     """
-    known = _known(connection, entries)
+    known = booked_under(connection, [entry.idempotency_key for entry in entries if entry.idempotency_key])
     fresh = [entry for entry in entries if entry.idempotency_key not in known]
     done = iter(_book_fresh(connection, fresh) if fresh else ())
     return [
@@ -93,13 +93,14 @@ def _book_fresh(connection: Connection, entries: Sequence[Entry]) -> list[Booked
     require_open(connection, min(entry.occurred_at for entry in entries))
     _require_signs(entries)
     _require_users(connection, entries)
-    batch_ids = _batch_ids(connection, entries)
+    batch_ids = batches_of(connection, entries)
     held = lock_batches(connection, batch_ids)
     for entry, batch in zip(entries, batch_ids, strict=True):
         if entry.movement_type is MovementType.VENTAS and not held[batch].sellable:
             raise LedgerRefused(
                 f"{describe(connection, batch)} stands in trays, which are never sold: transplant the plants "
-                "into pots first, or book a death or an adjustment"
+                "into pots first, or book a death or an adjustment",
+                entry,
             )
     entries = _with_counts(connection, entries, batch_ids, held)
     ids = write_entries(connection, _rows(entries, batch_ids, held))
@@ -120,9 +121,8 @@ def _book_fresh(connection: Connection, entries: Sequence[Entry]) -> list[Booked
     ]
 
 
-def _known(connection: Connection, entries: Sequence[Entry]) -> dict[str | None, Booked]:
-    """What was booked earlier under the keys of the entries."""
-    keys = [entry.idempotency_key for entry in entries if entry.idempotency_key]
+def booked_under(connection: Connection, keys: Collection[str]) -> dict[str | None, Booked]:
+    """What was booked earlier under each of these idempotency keys."""
     if not keys:
         return {}
     table = StockMovement
@@ -132,7 +132,7 @@ def _known(connection: Connection, entries: Sequence[Entry]) -> dict[str | None,
             StockBatch.quantity_current,
         )
         .join(StockBatch, StockBatch.id == table.batch_id)
-        .where(table.idempotency_key == func.any(keys))
+        .where(table.idempotency_key == any_(literal(list(keys), ARRAY(Text))))
     )
     return {
         key: Booked(number, batch, MovementType(movement_type), quantity, held, held, known=True)
@@ -144,9 +144,9 @@ def _require_signs(entries: Iterable[Entry]) -> None:
     for entry in entries:
         wanted = SIGNS.get(entry.movement_type, 0) * (1 if entry.reverses_id is None else -1)
         if entry.quantity == 0 or entry.quantity * wanted < 0:
-            raise LedgerRefused(f"a movement {entry.movement_type} of {entry.quantity} plants is none")
+            raise LedgerRefused(f"a movement {entry.movement_type} of {entry.quantity} plants is none", entry)
         if entry.movement_type is MovementType.AJUSTE and not (entry.reason or "").strip():
-            raise LedgerRefused("an adjustment needs a reason")
+            raise LedgerRefused("an adjustment needs a reason", entry)
         if entry.movement_type is MovementType.FOTO:
             raise LedgerRefused("entries of type foto follow from counts; they are not booked by hand")
 
@@ -170,7 +170,7 @@ def _require_users(connection: Connection, entries: Iterable[Entry]) -> None:
             raise Forbidden(f"{row.email} is {row.role}: adjustments are a supervisor's")
 
 
-def _batch_ids(connection: Connection, entries: Iterable[Entry]) -> list[int]:
+def batches_of(connection: Connection, entries: Iterable[Entry]) -> list[int]:
     """The batch of each entry, in order; made where there is none."""
     entries = list(entries)
     spots: dict[Spot, dt.datetime] = {}
@@ -193,7 +193,8 @@ def _with_counts(
         if there:
             raise LedgerRefused(
                 f"{describe(connection, batch)} holds {there} already: a first count is for what is not in "
-                "the books yet; adjust the stock instead, or say --replace"
+                "the books yet; adjust the stock instead, or say --replace",
+                entry,
             )
         count = connection.execute(
             insert(Count)

@@ -109,6 +109,8 @@ class Desk:
     def take(self, order: Order, place: int) -> Entry:
         """What leaves a place: of the one lot there that fits what was said."""
         spot = self._standing(order, place)
+        if order.kind is Kind.SALE and not self.shelves[place][spot].sellable:
+            raise LedgerRefused(f"{self._told(spot)} is never sold as it is: transplant the plants first")
         movement = {Kind.DEATH: MovementType.MUERTE, Kind.SALE: MovementType.VENTAS}.get(order.kind)
         return self._entry(order, movement or MovementType.TRANSPLANTE, spot, -order.quantity)
 
@@ -174,8 +176,8 @@ class Desk:
 
     def _entry(self, order: Order, movement: MovementType, spot: Spot, quantity: int) -> Entry:
         shelf = self.shelves.setdefault(spot.location_id, {})
-        there = shelf.get(spot, Standing(None, 0))
-        shelf[spot] = Standing(there.batch_id, there.plants + quantity)
+        there = shelf.get(spot, Standing(None, 0, spot.category not in _TRAYS))
+        shelf[spot] = replace(there, plants=there.plants + quantity)
         return Entry(
             movement_type=movement,
             where=spot if there.batch_id is None else there.batch_id,
@@ -351,5 +353,5 @@ def _require_sound(order: Order) -> None:
         raise Unclear("say where the plants go")
     if order.kind is Kind.ADJUST and not (order.reason or "").strip():
         raise Unclear("an adjustment needs a reason")
-    if order.price is not None and order.price < 0:
-        raise Unclear("a price cannot be less than nothing")
+    if order.price is not None and not (0 <= order.price < 10**8 and round(order.price, 2) == order.price):
+        raise Unclear(f"{order.price} is no price like 1250.50")

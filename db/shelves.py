@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from db.batches import Lot, Spot, among
-from db.models.places import StorageBin
+from db.models.places import StorageBin, StorageBinType
 from db.models.stock import StockBatch
 
 
@@ -18,6 +18,7 @@ class Standing:
 
     batch_id: int | None
     plants: int
+    sellable: bool
 
 
 def shelves_at(connection: Connection, locations: Iterable[int]) -> dict[int, dict[Spot, Standing]]:
@@ -27,12 +28,16 @@ def shelves_at(connection: Connection, locations: Iterable[int]) -> dict[int, di
         select(
             *(container.storage_location_id, container.category, batch.product_id, batch.product_state_id),
             *(batch.product_size_id, batch.packaging_catalog_id, batch.id, batch.quantity_current),
+            StorageBinType.sellable,
         )
         .join(container, container.id == batch.current_storage_bin_id)
+        .join(StorageBinType, StorageBinType.id == container.storage_bin_type_id)
         .where(among(container.storage_location_id, wanted))
         .order_by(batch.id)
     )
     shelves: dict[int, dict[Spot, Standing]] = {location: {} for location in wanted}
-    for location, category, product, state, size, pot, number, plants in rows:
-        shelves[location][Spot(location, category, Lot(product, state, size, pot))] = Standing(number, plants)
+    for row in rows:
+        place, category, product, state, size, pot, number, plants, sellable = row
+        spot = Spot(place, category, Lot(product, state, size, pot))
+        shelves[place][spot] = Standing(number, plants, sellable)
     return shelves

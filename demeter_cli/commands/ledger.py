@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
-from demeter_cli.formats import Format
+from demeter_cli.formats import Format, UserOption
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 MOST_LINES = 50
@@ -74,6 +75,75 @@ def list_movements(
             output.say("No movement: nothing fits, or nothing is booked yet.")
     if cut:
         output.tell(f"The last {limit}; --limit 0 lists all.")
+
+
+def import_movements(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSV or spreadsheet; docs/stock.md names its columns.")],
+    kind: Annotated[
+        str | None, typer.Option("--type", help="What the lines are, where no column says: sow, death, …")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Book the good lines though others are rejected.")
+    ] = False,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Write rejected lines to this CSV file, to be corrected there.")
+    ] = None,
+    override: Annotated[
+        bool, typer.Option("--override", help="init: though places are configured otherwise, or not at all.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Say what would be booked, and do nothing.")
+    ] = False,
+    user: UserOption = None,
+    output_format: FormatOption = Format.TABLE,
+) -> None:
+    """Book a file of movements, one a line: all of them, or where one is wrong, none.
+
+    The same file again books nothing twice.
+
+    Example: demeter stock import november.csv --dry-run
+    """
+    from demeter_cli.booking import Way
+    from demeter_cli.bulk import Wishes, import_file
+    from demeter_cli.settings import load_settings
+
+    way = Way(load_settings(ctx.obj), user, dry_run, output_format)
+    import_file(file, Wishes(kind, partial, override, rejects), way)
+
+
+def verify(
+    ctx: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing when all is well.")] = False,
+    output_format: FormatOption = Format.TABLE,
+) -> None:
+    """Recompute every rule of the books from their rows; the exit code tells (0 or 9).
+
+    Balances, stock that was ever below nothing, transfers, reversals, counts, closed months.
+    """
+    from db.verify import CHECKS, findings
+    from demeter_cli import output
+    from demeter_cli.commands.period import read_key
+    from demeter_cli.errors import ExitCode
+    from demeter_cli.settings import load_settings
+    from demeter_cli.site import open_database
+
+    settings = load_settings(ctx.obj)
+    key = read_key(settings.period_key)
+    with open_database(settings) as connection:
+        rows = [asdict(one) for one in findings(connection, key)]
+    columns = {"check": "check", "what": "what", "problem": "problem"}
+    match output_format:
+        case Format.JSON:
+            output.print_json(rows)
+        case Format.CSV:
+            output.print_csv(rows, tuple(columns))
+        case Format.TABLE if rows:
+            output.print_table(rows, columns, droppable=("check",))
+        case Format.TABLE if not quiet:
+            output.say(f"The books are sound: {len(CHECKS)} checks, nothing found.")
+    if rows:
+        raise typer.Exit(ExitCode.MISMATCH)
 
 
 COLUMNS = {

@@ -315,6 +315,6 @@ def _money(text: str | None) -> Decimal | None:
         amount = Decimal(text)
     except InvalidOperation as error:
         raise typer.BadParameter(f"{text!r} is no price like 1250.50", param_hint="--price") from error
-    if not amount.is_finite() or amount < 0 or amount >= 10**8 or round(amount, 2) != amount:
+    if not amount.is_finite():
         raise typer.BadParameter(f"{text!r} is no price like 1250.50", param_hint="--price")
     return amount
