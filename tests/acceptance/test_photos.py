@@ -87,7 +87,7 @@ def test_a_hand_count_is_where_stock_starts_anew(site: Site) -> None:
     assert (row["plants"], row["low"], row["high"], row["moved"]) == (395, 395, 395, 0)
     (then,) = site.run("stock", "show", PLACE, "--as-of", "2026-03-10", "--format", "json").json
     assert then["plants"] == 400
-    last_week = str(dt.date.today() - dt.timedelta(days=7))  # noqa: DTZ011  about then
+    last_week = str(dt.date.today() - dt.timedelta(days=7))
     assert site.run("stock", "show", PLACE, "--known-at", last_week, "--format", "json").json == []
 
 
