@@ -16,7 +16,9 @@
     ├── ConfigMismatch        it is not what is configured to grow at the place
     │   ├── ProductMismatch
     │   └── PackagingMismatch
-    └── AlreadyUndone         it was taken back before
+    ├── AlreadyUndone         it was taken back before
+    ├── AlreadyReconciled     another reconciliation answers for a part of the same time
+    └── AlreadyDecided        a count was accepted or rejected before
     Busy                      another run holds the lock
 
 Every message says what happened, where, and what to do.
@@ -129,6 +131,14 @@ class PackagingMismatch(ConfigMismatch):
 
 class AlreadyUndone(LedgerRefused):
     """A movement is taken back once."""
+
+
+class AlreadyReconciled(LedgerRefused):
+    """Another reconciliation that was posted answers for a part of the same time."""
+
+
+class AlreadyDecided(LedgerRefused):
+    """A count was accepted or rejected before."""
 
 
 class Busy(Exception):

@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from sqlalchemy import Connection, Row, func, literal, select, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
+from db.acceptance import book_session
 from db.batches import Lot
-from db.corrections import corrected
-from db.errors import Busy, LedgerRefused
+from db.errors import Busy
 from db.models.photos import Image, PhotoSession, Run
 from db.models.vocabulary import ImageStatus, RunStatus, SessionStatus
 from db.partitions import ensure_partitions
 from db.places import Place
+from db.plausible import Limits
 from db.repeats import find_repeat
 from db.sessions import (
     Stored,
@@ -34,9 +35,8 @@ from db.sessions import (
     save_image,
     save_totals,
     storable,
-    tallies,
 )
-from db.stock import PhotoCount, book_photo_count, lot_at, take_back_counts
+from db.stock import lot_at
 from pipeline.types import Photo, PhotoFailure, PhotoResult, PhotoStatus, Severity
 
 # A photo that ended this many attempts without a result is left alone.
@@ -50,11 +50,12 @@ class Policy:
     """What becomes of doubtful photos.
 
     `repeat` is how grave it is that a photo looks like an earlier one, None if nobody asks. With `accept`,
-    photos that were refused are booked.
+    photos that were refused are booked. What exceeds the `limits` waits for a person; None: nothing does.
     """
 
     repeat: Severity | None = None
     accept: bool = False
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +290,12 @@ def save_result(
         copy_estimations(connection, held.session_id, result, common)
         posted = None
         if status is not SessionStatus.REFUSED and place_id and lot and result.main.total:
-            status, posted = _book(connection, run, (held.session_id, status), (place_id, lot, counted_at))
+            status, posted = book_session(
+                connection,
+                (run.user_id, run.policy.limits),
+                (held.session_id, status),
+                (place_id, lot, counted_at),
+            )
     return Saved(held.session_id, status, posted)
 
 
@@ -340,7 +346,12 @@ def book_done(connection: Connection, run: RunInfo, held: Claim) -> Saved:
             )
         posted = None
         if place_id and lot and row.total:
-            status, posted = _book(connection, run, (held.session_id, status), (place_id, lot, counted_at))
+            status, posted = book_session(
+                connection,
+                (run.user_id, run.policy.limits),
+                (held.session_id, status),
+                (place_id, lot, counted_at),
+            )
     return Saved(held.session_id, status, posted)
 
 
@@ -357,44 +368,3 @@ def _booked_status(place_id: int | None, lot: Lot | None, *, doubtful: bool) -> 
     if lot is None:
         return SessionStatus.NEEDS_CONFIG
     return SessionStatus.WARNING if doubtful else SessionStatus.COMPLETED
-
-
-def _book(
-    connection: Connection,
-    run: RunInfo,
-    session: tuple[int, SessionStatus],
-    where: tuple[int, Lot, dt.datetime],
-) -> tuple[SessionStatus, int | None]:
-    """Book a session's bed; its status, and the plants posted. What the books refuse, because the photo is of
-    a closed month or what was booked since needs more plants than it shows, stays counted, with a warning."""
-    session_id, status = session
-    try:
-        with connection.begin_nested():
-            return status, _post(connection, run, session_id, where)
-    except LedgerRefused as refusal:
-        sentence = f"counted, but not booked: {refusal}"
-        connection.execute(
-            update(PhotoSession)
-            .where(PhotoSession.id == session_id)
-            .values(
-                status=SessionStatus.WARNING.value,
-                warnings=PhotoSession.warnings.concat(literal([sentence], JSONB)),
-            )
-        )
-        return SessionStatus.WARNING, None
-
-
-def _post(connection: Connection, run: RunInfo, session_id: int, where: tuple[int, Lot, dt.datetime]) -> int:
-    """Book the count, and take back those of an earlier session of the same photo."""
-    place_id, lot, counted_at = where
-    earlier = connection.scalars(
-        select(PhotoSession.id).where(
-            PhotoSession.image_id
-            == select(PhotoSession.image_id).where(PhotoSession.id == session_id).scalar_subquery(),
-            PhotoSession.id != session_id,
-        )
-    ).all()
-    for other in earlier:
-        take_back_counts(connection, other, run.user_id)
-    seen = corrected(connection, session_id, lot.product_id, tallies(connection, session_id))
-    return book_photo_count(connection, PhotoCount(session_id, place_id, counted_at, run.user_id, seen), lot)

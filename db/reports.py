@@ -159,8 +159,14 @@ def _lots(as_of: dt.datetime | None) -> Select[Any]:
     return select(
         booked.c.batch_id,
         booked.c.plants,
-        func.greatest(0, last.c.low + since).label("low"),
-        (last.c.high + since).label("high"),
+        # A count by hand has no bounds: it is exact. `greatest` would make 0 of what was never counted.
+        case(
+            (
+                last.c.quantity.is_not(None),
+                func.greatest(0, func.coalesce(last.c.low, last.c.quantity) + since),
+            )
+        ).label("low"),
+        (func.coalesce(last.c.high, last.c.quantity) + since).label("high"),
         last.c.counted_at,
         last.c.session_id,
     ).outerjoin(last, and_(last.c.batch_id == booked.c.batch_id))

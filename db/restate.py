@@ -15,6 +15,7 @@ import numpy as np
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from db.deciding import why_waiting
 from db.ingest import RunInfo
 from db.models.photos import Estimation, Image, PhotoSession, SessionContainer
 from db.models.restatements import Restatement
@@ -149,14 +150,16 @@ def _replace(connection: Connection, session: _Session, result: PhotoResult, now
 
 def _rejected(connection: Connection, session_id: int) -> bool:
     """Whether a person rejected what the session says now. Without plants there was nothing to reject."""
-    statuses = connection.scalars(select(Count.status).where(Count.session_id == session_id)).all()
+    statuses = set(connection.scalars(select(Count.status).where(Count.session_id == session_id)))
     plants = sum(tally.quantity for tally in tallies(connection, session_id).values())
-    return bool(statuses) and CountStatus.ACCEPTED.value not in statuses and plants > 0
+    return statuses == {CountStatus.REJECTED.value} and plants > 0
 
 
 def _book_anew(connection: Connection, user: int, session: _Session, *, rejected: bool) -> int | None:
     """Take back the session's count and post the new one, as one difference: what left the place since is
-    never without stock in between. What waits for a place, or was `rejected`, is not booked."""
+    never without stock in between. What waits for a place, or was `rejected`, is not booked; what waited for
+    a decision waits for it still."""
+    doubts = tuple(why_waiting(connection, session.id))
     batches = reject_counts(connection, session.id, user)
     posted = 0
     lot = lot_at(connection, session.place, session.counted_at) if session.place else None
@@ -164,11 +167,12 @@ def _book_anew(connection: Connection, user: int, session: _Session, *, rejected
     plants = sum(tally.quantity for tally in seen.values())
     due = session.status in BOOKABLE and plants > 0 and not rejected
     if session.place is not None and lot is not None and due:
-        count = PhotoCount(session.id, session.place, session.counted_at, user, seen)
-        posted += book_photo_count(connection, count, lot)
+        count = PhotoCount(session.id, session.place, session.counted_at, user, seen, doubts)
+        posted += book_photo_count(connection, count, lot) or 0
     elif not batches:
         return None
-    return posted + sum(settle(connection, batch, user) for batch in batches)
+    posted += sum(settle(connection, batch, user) for batch in batches)
+    return None if doubts else posted
 
 
 def _figures(connection: Connection, session_id: int) -> Figures:

@@ -23,6 +23,7 @@ from db.models.photos import (
 )
 from db.models.places import StorageLocation
 from db.models.vocabulary import BinCategory, ContainerRole, ImageStatus, SessionStatus
+from db.shown import bed_in_plants
 from db.stock import Tally
 from pipeline.types import Check, ContainerKind, Finding, PhotoResult, Severity, Total
 
@@ -121,6 +122,7 @@ def save_totals(
             overlay_key=overlay_key,
             measures=asdict(result.measures) if result.measures else None,
             unlikeness=result.unlikeness if result.counted else None,
+            bed_in_plants=bed_in_plants(result) if result.counted else None,
             finished_at=func.now(),
         )
     )

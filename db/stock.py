@@ -39,13 +39,17 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class PhotoCount:
-    """What a photo asserts about a place: the plants in each category of bin at the time it was taken."""
+    """What a photo asserts about a place: the plants in each category of bin at the time it was taken.
+
+    With `doubts`, sentences that say why, it is only proposed: a person has to decide about it.
+    """
 
     session_id: int
     location_id: int
     counted_at: dt.datetime
     user_id: int
     tallies: Mapping[str, Tally]
+    doubts: tuple[str, ...] = ()
 
 
 def lot_at(connection: Connection, location_id: int, moment: dt.datetime) -> Lot | None:
@@ -62,38 +66,66 @@ def user_id(connection: Connection, email: str) -> int:
     return found
 
 
-def book_photo_count(connection: Connection, count: PhotoCount, lot: Lot) -> int:
-    """Assert the count for each category of bin, and post what it changes. Returns the plants posted, signed.
+def book_photo_count(connection: Connection, count: PhotoCount, lot: Lot) -> int | None:
+    """Assert the count for each category of bin, and post what it changes. Returns the plants posted, signed;
+    None for a count that is only proposed.
 
-    A category that stood in the books and is not in the photo is counted as zero: the photo shows the
-    whole place. Booking the same session again changes nothing. Raises ClosedPeriod, and InsufficientStock
-    where what was booked after the count needs more plants than it found.
+    The photo shows the whole place. What the books have there of the same product and pot and the photo does
+    not show, or shows under the state and size that are configured now, is counted as zero. Booking the same
+    session again changes nothing. Raises ClosedPeriod, and InsufficientStock where what was booked after the
+    count needs more plants than it found.
     """
     require_open(connection, count.counted_at)
-    tallies = dict(count.tallies)
-    for category in _categories_in_stock(connection, count.location_id, lot, count.counted_at):
-        tallies.setdefault(category, Tally(0, 0, 0))
-    spots = {Spot(count.location_id, category, lot): count.counted_at for category in sorted(tallies)}
-    batches = ensure_batches(connection, spots)
-    lock_batches(connection, batches.values())
+    spots = {Spot(count.location_id, category, lot): count.counted_at for category in sorted(count.tallies)}
+    found = {batch: count.tallies[spot.category] for spot, batch in ensure_batches(connection, spots).items()}
+    absent = not_shown(connection, (count.location_id, count.counted_at), lot, found)
+    found |= dict.fromkeys(absent, Tally(0, 0, 0))
+    lock_batches(connection, found)
+    status = CountStatus.PROPOSED if count.doubts else CountStatus.ACCEPTED
     rows = [
         {
             "location_id": count.location_id,
             "batch_id": batch,
             "session_id": count.session_id,
             "source": CountSource.FOTO.value,
-            "status": CountStatus.ACCEPTED.value,
+            "status": status.value,
             "counted_at": count.counted_at,
-            "quantity": tallies[spot.category].quantity,
-            "low": tallies[spot.category].low,
-            "high": tallies[spot.category].high,
+            "quantity": tally.quantity,
+            "low": tally.low,
+            "high": tally.high,
             "user_id": count.user_id,
+            "notes": "; ".join(count.doubts) or None,
         }
-        for spot, batch in batches.items()
+        for batch, tally in sorted(found.items())
     ]
     if rows:
         connection.execute(insert(Count).on_conflict_do_nothing(), rows)
-    return sum(settle(connection, batch, count.user_id) for batch in sorted(batches.values()))
+    return None if count.doubts else settle_all(connection, found, count.user_id)
+
+
+def not_shown(
+    connection: Connection, where: tuple[int, dt.datetime], lot: Lot, shown: Collection[int]
+) -> list[int]:
+    """Batches at a place, of the lot's product and pot, of which the books have plants at that moment, and
+    which are not among those shown."""
+    location_id, moment = where
+    return list(
+        connection.scalars(
+            select(StockBatch.id)
+            .join(StorageBin, StorageBin.id == StockBatch.current_storage_bin_id)
+            .join(StockMovement, StockMovement.batch_id == StockBatch.id)
+            .where(
+                StorageBin.storage_location_id == location_id,
+                StockBatch.product_id == lot.product_id,
+                StockBatch.packaging_catalog_id.is_not_distinct_from(lot.packaging_id),
+                StockMovement.occurred_at <= moment,
+                ~among(StockBatch.id, shown),
+            )
+            .group_by(StockBatch.id)
+            .having(func.sum(StockMovement.quantity) != 0)
+            .order_by(StockBatch.id)
+        )
+    )
 
 
 def take_back_counts(connection: Connection, session_id: int, user: int) -> None:
@@ -103,9 +135,8 @@ def take_back_counts(connection: Connection, session_id: int, user: int) -> None
 
 
 def reject_counts(connection: Connection, session_id: int, user: int) -> list[int]:
-    """Reject the counts of a session. The books forget them when the batches returned are settled.
-
-    Raises ClosedPeriod.
+    """Reject the counts of a session, also those that nobody decided on. The books forget them when the
+    batches returned are settled. Raises ClosedPeriod.
     """
     return _reject(connection, Count.session_id == session_id, user)
 
@@ -118,12 +149,11 @@ def reject_count(connection: Connection, count_id: int, user: int) -> list[int]:
 def _reject(connection: Connection, which: ColumnElement[bool], user: int) -> list[int]:
     accepted = which & (Count.status == CountStatus.ACCEPTED.value)
     earliest = connection.scalar(select(func.min(Count.counted_at)).where(accepted))
-    if earliest is None:
-        return []
-    require_open(connection, earliest)
+    if earliest is not None:
+        require_open(connection, earliest)
     batches = connection.scalars(
         update(Count)
-        .where(accepted)
+        .where(which, Count.status != CountStatus.REJECTED.value)
         .values(status=CountStatus.REJECTED.value, decided_by_user_id=user, decided_at=func.now())
         .returning(Count.batch_id)
     ).all()
@@ -141,6 +171,16 @@ def settle(connection: Connection, batch_id: int, user: int) -> int:
     require_no_shortage(connection, [batch_id])
     add_plants(connection, changes)
     return changes.get(batch_id, 0)
+
+
+def settle_all(connection: Connection, batches: Collection[int], user: int) -> int:
+    """`settle` for several batches at once: plants of one may be missing only until another is settled."""
+    hold_periods(connection)
+    lock_batches(connection, batches)
+    changes = settle_batches(connection, batches, user)
+    require_no_shortage(connection, batches)
+    add_plants(connection, changes)
+    return sum(changes.values())
 
 
 def settle_batches(connection: Connection, batches: Collection[int], user: int) -> dict[int, int]:
@@ -232,24 +272,3 @@ def _counts(connection: Connection, ids: Iterable[int]) -> dict[int, tuple[dt.da
         .where(among(Count.id, ids))
     )
     return {row[0]: (row[1], row[2], row[3]) for row in rows}
-
-
-def _categories_in_stock(
-    connection: Connection, location_id: int, lot: Lot, moment: dt.datetime
-) -> list[str]:
-    """Categories of bin at the place in which the books have plants of this lot at that moment."""
-    return list(
-        connection.scalars(
-            select(StorageBin.category)
-            .join(StockBatch, StockBatch.current_storage_bin_id == StorageBin.id)
-            .join(StockMovement, StockMovement.batch_id == StockBatch.id)
-            .where(
-                StorageBin.storage_location_id == location_id,
-                StockBatch.product_id == lot.product_id,
-                StockBatch.packaging_catalog_id.is_not_distinct_from(lot.packaging_id),
-                StockMovement.occurred_at <= moment,
-            )
-            .group_by(StorageBin.category)
-            .having(func.sum(StockMovement.quantity) != 0)
-        )
-    )

@@ -75,9 +75,16 @@ class Batch:
 
     def _policy(self) -> Policy:
         from db.ingest import Policy
+        from db.plausible import Limits
         from pipeline.gate import SEVERITIES
 
-        return Policy(SEVERITIES.get(self.config.gate.repeat), self.request.accept)
+        chosen = self.settings
+        limits = Limits(chosen.accept_width, chosen.accept_gain, chosen.accept_loss)
+        return Policy(
+            SEVERITIES.get(self.config.gate.repeat),
+            self.request.accept,
+            limits if chosen.accept == "review" else None,
+        )
 
     def _places(self) -> tuple[PlaceIndex, Place | None]:
         from db.places import PlaceIndex
@@ -177,12 +184,14 @@ class Batch:
 
     def _add_row(self, photo: Photo, held: Claim, posted: int | None, known: bool = False) -> None:
         from db.corrections import step_of
+        from db.deciding import why_waiting
         from db.sessions import session_row
         from demeter_cli.counted import bed, describe_findings
         from pipeline.find import printable
 
         session = session_row(self.connection, held.session_id)
         step = step_of(self.connection, held.session_id)
+        waits = why_waiting(self.connection, held.session_id)
         self.connection.rollback()
         seen, hidden, low, high = session.seen, session.hidden, session.low, session.high
         total = None if seen is None or hidden is None else seen + hidden
@@ -206,7 +215,7 @@ class Batch:
             "status": session.status,
             "known": known,
             "booked": posted,
-            "warnings": list(session.warnings),
+            "warnings": [*session.warnings, *_to_decide(held.session_id, waits)],
             "error": session.error,
             "overlay": session.overlay_key and str(self.settings.photo_dir / session.overlay_key),
             "correction": step and step.plants,
@@ -275,6 +284,15 @@ class Batch:
             code = place.code if place else None
             rows.append({"photo": printable(found.path), "place": code, "plan": plan})
         return rows
+
+
+def _to_decide(session_id: int, reasons: list[str]) -> list[str]:
+    """That a person has to decide about a count, and how."""
+    if not reasons:
+        return []
+    return [
+        f"counted, not booked: {'; '.join(reasons)}. Look at it, then `demeter photos accept {session_id}`"
+    ]
 
 
 def model_identity(config: PipelineConfig) -> tuple[str, str]:

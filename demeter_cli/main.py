@@ -11,14 +11,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from demeter_cli.booking import SignedCommand
 from demeter_cli.commands import (
     count,
     database,
     estimate,
+    explain,
     ledger,
     model,
     period,
+    photos,
     process,
+    reconcile,
+    recount,
     report,
     seed,
     stock,
@@ -82,11 +87,16 @@ app = typer.Typer(
 app.command("count")(count.count)
 app.command("process")(process.process)
 app.command("estimate")(estimate.estimate)
+app.command("reconcile")(reconcile.reconcile)
 app.add_typer(report.app, name="report")
 app.add_typer(stock.app, name="stock")
+stock.app.command("count", cls=SignedCommand)(recount.count)
 stock.app.command("list")(ledger.list_movements)
 stock.app.command("import")(ledger.import_movements)
 stock.app.command("verify")(ledger.verify)
+stock.app.command("show")(explain.show)
+app.command("explain")(explain.explain)
+app.add_typer(photos.app, name="photos")
 app.add_typer(period.app, name="period")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")

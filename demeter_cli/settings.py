@@ -64,6 +64,11 @@ class Settings(BaseSettings):
 
     audit_days: Annotated[int, Field(ge=1, le=3650)] = 120
 
+    accept: Literal["auto", "review"] = "auto"
+    accept_width: Annotated[float, Field(ge=0, le=10)] = 0.25
+    accept_gain: Annotated[float, Field(ge=0, le=10)] = 0.1
+    accept_loss: Share = 0.35
+
     gate_unreadable: Reaction = Reaction.REFUSE
     gate_floor: Reaction = Reaction.REFUSE
     gate_empty: Reaction = Reaction.REFUSE

@@ -145,7 +145,7 @@ class PhotoSession(Base):
         check("main_interval_both", "(main_low IS NULL) = (main_high IS NULL)"),
         check("main_counted", "(main_low IS NULL) = (low IS NULL)"),
         check("measures", "jsonb_typeof(measures) = 'object'"),
-        *above_zero("unlikeness"),
+        *above_zero("unlikeness", "bed_in_plants"),
         check("avg_confidence", "avg_confidence BETWEEN 0 AND 1"),
         check("warnings", "jsonb_typeof(warnings) = 'array'"),
         check("validated", "validated = (validation_date IS NOT NULL)"),
@@ -191,6 +191,7 @@ class PhotoSession(Base):
     evidence_sha256: Mapped[str | None]
     measures: Mapped[dict[str, Any] | None]  # pipeline.types.Measures
     unlikeness: Mapped[float | None]  # how many times wider than for a familiar photo the interval is
+    bed_in_plants: Mapped[float | None]  # area of the photographed bed, in squares of a plant's side
     validated: Mapped[Flag]
     validated_by_user_id: Mapped[int | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
     validation_date: Mapped[dt.datetime | None]

@@ -12,6 +12,7 @@ from db.models import (
     photos,
     places,
     prices,
+    reconciliations,
     restatements,
     samples,
     stock,
@@ -20,6 +21,6 @@ from db.models.base import Base
 
 MODELS = (
     *(people, catalog, places, photos, stock),
-    *(audits, changes, imports, periods, prices, restatements, samples),
+    *(audits, changes, imports, periods, prices, reconciliations, restatements, samples),
 )
 METADATA = Base.metadata

@@ -180,3 +180,25 @@ class AliasKind(StrEnum):
     GENUS = "genus"
     SPECIES = "species"
     PLACE = "place"
+
+
+class LineVerdict(StrEnum):
+    """What a reconciliation says of a lot at a place."""
+
+    BALANCED = "balanced"
+    SALE = "sale"
+    INDISTINCT = "indistinct"
+    GAIN = "gain"
+    LOSS = "loss"
+    MISSING_PHOTO = "missing_photo"
+    NO_BASELINE = "no_baseline"
+    CONFIG_CHANGED = "config_changed"
+    PARTIAL = "partial"
+
+
+class Decision(StrEnum):
+    """What a person says of a count."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    ADJUSTED = "adjusted"

@@ -1,0 +1,198 @@
+"""demeter photos: look through what was counted, and decide about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from demeter_cli.formats import Format, UserOption
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from db.deciding import Decided
+
+app = typer.Typer(no_args_is_help=True, help="Decide about what was counted in photos.")
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
+Numbers = Annotated[
+    list[int], typer.Argument(help="Numbers of photos, as `demeter photos list` prints them.")
+]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")]
+
+
+@app.callback()
+def photos() -> None:
+    """Decide about what was counted in photos. It takes a supervisor; docs/month-end.md tells the steps."""
+
+
+COLUMNS = {
+    "session": "photo",
+    "place": "place",
+    "category": "in",
+    "counted_at": "taken",
+    "expected": "books",
+    "plants": "counted",
+    "interval": "90% range",
+    "status": "status",
+}
+CSV_COLUMNS = (
+    *("session", "photo", "place", "category", "counted_at", "expected", "plants", "low", "high"),
+    *("status", "notes", "overlay_key"),
+)
+
+
+@app.command("list")
+def list_photos(
+    ctx: typer.Context,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what was decided, not only what waits.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
+    output_format: FormatOption = Format.TABLE,
+) -> None:
+    """List the counts that wait for a decision, each with what the books have there and why it waits."""
+    from zoneinfo import ZoneInfo
+
+    from db.deciding import photo_counts
+    from demeter_cli import output
+    from demeter_cli.settings import load_settings
+    from demeter_cli.site import open_database
+
+    settings = load_settings(ctx.obj)
+    zone = ZoneInfo(settings.timezone)
+    with open_database(settings) as connection:
+        found = photo_counts(connection, waiting=not everything, limit=limit)
+    rows = [asdict(row) | {"counted_at": row.counted_at.astimezone(zone)} for row in found]
+    match output_format:
+        case Format.JSON:
+            output.print_json(rows)
+        case Format.CSV:
+            output.print_csv(rows, CSV_COLUMNS)
+        case Format.TABLE if rows:
+            shown = [row | {"interval": output.interval(row["low"], row["high"])} for row in rows]
+            output.print_table(shown, COLUMNS, droppable=("counted_at", "category", "interval", "status"))
+            waits = [(row["session"], row["notes"]) for row in rows if row["status"] == "proposed"]
+            for session, notes in dict.fromkeys(waits):
+                output.say(f"  {session}: {notes}")
+        case Format.TABLE:
+            output.say("No count waits for a decision.")
+
+
+@app.command("accept")
+def accept(
+    ctx: typer.Context,
+    numbers: Numbers,
+    reason: Annotated[str | None, typer.Option("--reason", "-r", help="Kept with the decision.")] = None,
+    user: UserOption = None,
+    output_format: FormatOption = Format.TABLE,
+) -> None:
+    """Book what photos show, dated when they were taken. What moved since then stays as it is.
+
+    Also takes back a rejection.
+
+    Example: demeter photos accept 12 14
+    """
+    from db.deciding import accept as accept_count
+
+    def work(connection: Connection, who: int, number: int) -> Decided:
+        return accept_count(connection, number, who, reason)
+
+    _decide(ctx, numbers, work, user, output_format)
+
+
+@app.command("reject")
+def reject(
+    ctx: typer.Context,
+    numbers: Numbers,
+    reason: Reason,
+    user: UserOption = None,
+    output_format: FormatOption = Format.TABLE,
+) -> None:
+    """Let the books forget what photos show; nothing is deleted.
+
+    Example: demeter photos reject 12 --reason "shows the neighbouring bed"
+    """
+    from db.deciding import reject as reject_count
+
+    def work(connection: Connection, who: int, number: int) -> Decided:
+        return reject_count(connection, number, who, reason)
+
+    _decide(ctx, numbers, work, user, output_format)
+
+
+@app.command("adjust")
+def adjust(
+    ctx: typer.Context,
+    number: Annotated[int, typer.Argument(help="Number of the photo.")],
+    quantity: Annotated[
+        list[str],
+        typer.Option("--quantity", "-q", help="How many there were: 480, or for each container segment=480."),
+    ],
+    reason: Reason,
+    user: UserOption = None,
+    output_format: FormatOption = Format.TABLE,
+) -> None:
+    """Correct a photo's count by hand, at the moment at which it was taken. What it said is kept.
+
+    Example: demeter photos adjust 12 --quantity 480 --reason "two rows under the bench"
+    """
+    from db.deciding import adjust as adjust_count
+
+    plants = _quantities(quantity)
+
+    def work(connection: Connection, who: int, one: int) -> Decided:
+        return adjust_count(connection, one, plants, who, reason)
+
+    _decide(ctx, [number], work, user, output_format)
+
+
+LARGEST = 1_000_000
+
+
+def _quantities(given: list[str]) -> dict[str | None, int]:
+    """By category of container, None for the only one. Raises BadParameter."""
+    found: dict[str | None, int] = {}
+    for text in given:
+        category, _, number = text.rpartition("=")
+        name = category.strip().lower() or None
+        if not number.strip().isdecimal() or not 0 <= int(number) <= LARGEST:
+            raise typer.BadParameter(f"{text!r} is no number of plants like 480", param_hint="--quantity")
+        if name in found or (found and None in (name, *found)):
+            raise typer.BadParameter("say each container once: segment=480", param_hint="--quantity")
+        found[name] = int(number)
+    return found
+
+
+def _decide(
+    ctx: typer.Context,
+    numbers: list[int],
+    work: Callable[[Connection, int, int], Decided],
+    user: str | None,
+    output_format: Format,
+) -> None:
+    """Decide about all the photos, or about none if one cannot be decided about."""
+    from db.engine import retry
+    from demeter_cli import output
+    from demeter_cli.settings import load_settings
+    from demeter_cli.site import DECIDERS, actor, open_database
+
+    settings = load_settings(ctx.obj)
+    with open_database(settings) as connection:
+
+        def decide() -> list[Decided]:
+            who = actor(connection, settings, *DECIDERS, user=user)
+            return [work(connection, who, number) for number in dict.fromkeys(numbers)]
+
+        rows: list[dict[str, Any]] = [asdict(one) for one in retry(connection, decide)]
+    columns = {"session": "photo", "place": "place", "plants": "counted", "booked": "books changed by"}
+    match output_format:
+        case Format.JSON:
+            output.print_json(rows)
+        case Format.CSV:
+            output.print_csv(rows, tuple(columns))
+        case Format.TABLE:
+            shown = [row | {"booked": f"{row['booked']:+d}"} for row in rows]
+            output.print_table(shown, columns, figures=("booked",))

@@ -1,0 +1,54 @@
+"""demeter stock count: what a person counted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from demeter_cli.commands.stock import (
+    Container,
+    Date,
+    FormatOption,
+    Packaging,
+    Place,
+    Product,
+    Reason,
+    Size,
+    State,
+)
+from demeter_cli.formats import Format, UserOption
+
+
+def count(
+    ctx: typer.Context,
+    place: Place,
+    quantity: Annotated[str, typer.Argument(help="How many there were: pots, or plants in trays.")],
+    date: Date = None,
+    product: Product = None,
+    state: State = None,
+    size: Size = None,
+    packaging: Packaging = None,
+    container: Container = None,
+    reason: Reason = None,
+    user: UserOption = None,
+    output_format: FormatOption = Format.TABLE,
+) -> None:
+    """Book a count by hand of a lot: from then on the stock is what was counted, and what moved since.
+
+    Like a photo's, it is the end of one month and the beginning of the next: `demeter reconcile` tells what
+    became of the difference.
+
+    Example: demeter stock count N01-NORTE-C07 480 --date 2026-03-31T09:30
+    """
+    from db.orders import LotWords
+    from demeter_cli.booking import Way, moment_of, whole
+    from demeter_cli.recounting import count_lot
+    from demeter_cli.settings import load_settings
+
+    way = Way(load_settings(ctx.obj), user, dry_run=False, output_format=output_format)
+    lot = LotWords(product=product, state=state, size=size, packaging=packaging, container=container)
+    plants = whole(quantity)
+    if not 0 <= plants <= 1_000_000:
+        raise typer.BadParameter(f"{plants} is no number of plants like 480", param_hint="QUANTITY")
+    count_lot((place, plants, moment_of(date, way)), lot, reason, way)
