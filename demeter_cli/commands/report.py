@@ -134,15 +134,15 @@ def _interval(rows: list[dict[str, Any]]) -> str:
     return output.interval(*add((row["plants"], row["low"], row["high"]) for row in rows))
 
 
-def parse_moment(text: str, zone: ZoneInfo) -> dt.datetime:
-    """A day means its end; a moment without a zone is in the site's."""
+def parse_moment(text: str, zone: ZoneInfo, option: str = "--as-of", *, start: bool = False) -> dt.datetime:
+    """A day means its end, or its start; a moment without a zone is in the site's."""
     try:
         if len(text) <= 10:
             day = dt.date.fromisoformat(text)
-            return dt.datetime.combine(day, dt.time.max, zone)
+            return dt.datetime.combine(day, dt.time.min if start else dt.time.max, zone)
         moment = dt.datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(
-            f"{text!r} is no date like 2026-03-31 and no moment like 2026-03-31T12:00", param_hint="--as-of"
+            f"{text!r} is no date like 2026-03-31 and no moment like 2026-03-31T12:00", param_hint=option
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
