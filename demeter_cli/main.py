@@ -11,7 +11,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from demeter_cli.commands import audit_log, count, database, estimate, model, process, report, seed, users
+from demeter_cli.commands import (
+    audit_log,
+    count,
+    database,
+    estimate,
+    model,
+    prices,
+    process,
+    report,
+    seed,
+    users,
+)
 
 log = logging.getLogger("demeter")
 
@@ -73,6 +84,7 @@ app.command("estimate")(estimate.estimate)
 app.add_typer(report.app, name="report")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
+app.add_typer(prices.app, name="prices")
 app.add_typer(users.app, name="users")
 app.command("audit-log")(audit_log.audit_log)
 app.add_typer(database.app, name="db")
