@@ -110,8 +110,12 @@ def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
 
 def cell_text(cell: str) -> str:
     """A cell of a file: trimmed, with accents in one spelling, and without the ' that guards it."""
-    trimmed = unicodedata.normalize("NFC", cell).strip()
-    return trimmed[1:] if trimmed[:1] == "'" and _FORMULA.match(trimmed) else trimmed
+    return unguarded(unicodedata.normalize("NFC", cell).strip())
+
+
+def unguarded(cell: str) -> str:
+    """Without the ' by which `to_csv` keeps spreadsheets from running a formula."""
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
 
 
 def hint(word: str, known: Iterable[str]) -> str:

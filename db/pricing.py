@@ -86,12 +86,12 @@ def changed(terms: Terms, percent: Decimal, amount: Decimal, step: Decimal = CEN
 def overlay(spans: Iterable[Span], new: Span) -> list[Span]:
     """The spans with `new` laid over them, in order of time.
 
-    Without an end the new terms hold until those that were already set for a later day. With an end, the
+    Without an end the new terms hold until others that were already set for a later day. With an end, the
     terms that it interrupts go on afterwards, as after a special offer.
     """
     old = sorted(spans, key=lambda span: span.start)
     if new.stop is None:
-        later = [span.start for span in old if span.start > new.start]
+        later = [span.start for span in old if span.start > new.start and span.terms != new.terms]
         new = replace(new, stop=min(later, default=None))
     pieces = [new]
     for span in old:

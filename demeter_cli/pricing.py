@@ -173,7 +173,13 @@ def print_planned(planned: list[Planned], output_format: Format, title: str) -> 
         case Format.CSV:
             output.print_csv(rows, (*names, "discount_percent", "availability"))
         case Format.TABLE if rows:
-            shown = [{k: amount(v) if isinstance(v, Decimal) else v for k, v in row.items()} for row in rows]
+            shown = [
+                {
+                    key: (amount(cell) if isinstance(cell, Decimal) and cell else cell) or ""
+                    for key, cell in row.items()
+                }
+                for row in rows
+            ]
             headings = {
                 "code": "code",
                 "packaging": "pot",
