@@ -95,7 +95,9 @@ def read_row(table: Table, cells: Cells, lookup: Lookup) -> dict[str, Any]:
 
 def write_row(table: Table, row: Mapping[str, Any], lookup: Lookup) -> dict[str, str]:
     """The cells of a row, which `read_row` reads back to the same."""
-    return {name: lookup.speller(column)(row[column.name]) for name, column in headings(table).items()}
+    return {
+        name: lookup.speller(column)(_shortest(row[column.name])) for name, column in headings(table).items()
+    }
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
@@ -137,6 +139,11 @@ def spell(value: Any) -> str:
             return format(value, "f")
         case _:
             return str(value)
+
+
+def _shortest(value: Any) -> Any:
+    """Without zeros at its end: `1.000` would be a thousand to some."""
+    return value.normalize() if isinstance(value, Decimal) else value
 
 
 def _guarded(cell: str) -> str:

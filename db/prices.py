@@ -9,7 +9,6 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from psycopg import Error as DriverError
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
@@ -21,6 +20,7 @@ from db.models.catalog import PackagingCatalog, Product, ProductCategory, Produc
 from db.models.prices import PriceItem, PriceListEntry
 from db.models.vocabulary import Availability
 from db.pricing import LARGEST, Span, Terms, cut, money, overlay, rewritten, sku_of
+from db.refusals import refusal
 
 _COLUMNS = {
     "wholesale": PriceListEntry.wholesale_unit_price,
@@ -97,7 +97,7 @@ def set_price(
             _refuse_other_past(item.sku, before, after, today)
             _save_spans(connection, item_id, before, after)
     except (IntegrityError, DataError) as error:
-        raise Refused(f"{item.sku}: {_reason(error)}") from error
+        raise Refused(f"{item.sku}: {refusal(error)}") from error
     if is_new:
         return Outcome.ADDED
     return Outcome.CHANGED if described or before != after else Outcome.UNCHANGED
@@ -311,8 +311,3 @@ def _refuse_nonsense(item: Item, terms: Terms) -> None:
         raise Refused(f"{sku}: a box holds 1 or more, not {terms.units_per_box}")
     if terms.availability is not None and terms.availability not in set(Availability):
         raise Refused(f"{sku}: availability is {', '.join(Availability)}, not {terms.availability!r}")
-
-
-def _reason(error: IntegrityError | DataError) -> str:
-    diag = error.orig.diag if isinstance(error.orig, DriverError) else None
-    return f"the database refuses it: {(diag and diag.message_primary) or error.orig}"

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from demeter_cli.commands import (
     audit_log,
+    catalog,
     count,
     database,
     estimate,
@@ -84,6 +85,7 @@ app.command("estimate")(estimate.estimate)
 app.add_typer(report.app, name="report")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
+app.add_typer(catalog.app, name="catalog")
 app.add_typer(prices.app, name="prices")
 app.add_typer(users.app, name="users")
 app.command("audit-log")(audit_log.audit_log)
