@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from demeter_cli.commands import count, database, estimate, model, process, report, seed, users
+from demeter_cli.commands import count, database, estimate, imports, model, process, report, seed, users
 
 log = logging.getLogger("demeter")
 
@@ -73,6 +73,7 @@ app.command("estimate")(estimate.estimate)
 app.add_typer(report.app, name="report")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
+app.add_typer(imports.app, name="import")
 app.add_typer(users.app, name="users")
 app.add_typer(database.app, name="db")
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
+from db.errors import NotFound
 from db.imports.read import ReadFile
 from db.models.imports import ImportRow, ImportRun
 from db.models.vocabulary import ImportStatus, ImportVerdict
@@ -177,6 +178,14 @@ def runs(connection: Connection, limit: int) -> list[Mapping[str, Any]]:
     """The last imports, newest first."""
     query = select(ImportRun).order_by(ImportRun.id.desc()).limit(limit)
     return [row._asdict() for row in connection.execute(query)]
+
+
+def require_run(connection: Connection, run: int) -> dict[str, Any]:
+    """Raises NotFound."""
+    row = connection.execute(select(ImportRun).where(ImportRun.id == run)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no import {run}; `demeter import list` shows them")
+    return dict(row._asdict())
 
 
 def rows_of(connection: Connection, run: int, verdicts: Sequence[str]) -> list[Mapping[str, Any]]:
