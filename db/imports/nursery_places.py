@@ -50,11 +50,10 @@ class Places:
     @staticmethod
     def load(connection: Connection, *, may_create: bool) -> Places:
         table, alias = StorageLocation, ImportAlias
-        rows = connection.execute(select(table.code, table.id).where(table.active)).tuples()
-        named = connection.execute(
-            select(alias.alias, alias.name).where(alias.kind == AliasKind.PLACE.value)
-        ).tuples()
-        return Places(dict(rows.all()), dict(named.all()), may_create, [])
+        rows = connection.execute(select(table.code, table.id).where(table.active))
+        ids = {row.code: row.id for row in rows}
+        named = connection.execute(select(alias.alias, alias.name).where(alias.kind == AliasKind.PLACE.value))
+        return Places(ids, {row.alias: row.name for row in named}, may_create, [])
 
     def find(self, connection: Connection, text: str) -> tuple[int, str, list[str]]:
         """Id and code of a place, and what was mended. Raises ValueError."""

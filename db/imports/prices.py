@@ -184,7 +184,7 @@ def _line(cells: Mapping[str, str], thousands: bool, pots: frozenset[str]) -> tu
     if unit is None:
         fixes.append("without a price: shown as unpriced")
     if unit and units and total and abs(unit * units - total) > SLACK * units:
-        raise ValueError(f"contradicts itself: {units} × {unit:f} is not {total:f}")
+        raise ValueError(f"contradicts itself: {units} × {unit.normalize():f} is not {total.normalize():f}")
     availability, discount = _availability(cells, fixes)
     wanted = pot.packaging if pot is not None else ""
     line = PriceLine(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -20,7 +20,7 @@ from db.imports.dates import Span, parse_span
 from db.imports.numbers import NumberFormat, detect_format, parse_number
 from db.imports.nursery_places import Places
 from db.imports.read import ReadFile, Row
-from db.imports.species import Taxon, Taxonomy, ensure_product, taxon_of, taxonomy_notes
+from db.imports.species import Taxon, Taxonomy, ensure_product, expect, taxon_of, taxonomy_notes
 from db.imports.staging import Judged
 from db.imports.words import clean, key
 from db.models.catalog import Product, ProductState
@@ -74,7 +74,9 @@ def load_seedlings(
     """Book the inventory in the caller's transaction; a verdict per row, and notes. Raises UnreadableFile."""
     rows = _data_rows(file)
     style = detect_format(cell for row in rows for cell in row.cells[7:9])
-    reader = _Reader(Taxonomy.load(connection), style, _trays(connection))
+    taxonomy = Taxonomy.load(connection)
+    expect(connection, taxonomy, _genera(rows))
+    reader = _Reader(taxonomy, style, _trays(connection))
     places = Places.load(connection, may_create=inventory.create_places)
     judged: list[Judged] = []
     entries: list[Entry] = []
@@ -93,7 +95,7 @@ def load_seedlings(
     notes = [f"numbers: {style.why}", f"{plants:,} plants booked as sown on {inventory.as_of:%Y-%m-%d}"]
     if places.created:
         notes.append(f"{len(places.created)} new places: {', '.join(sorted(places.created))}")
-    return judged, notes + taxonomy_notes(reader.taxonomy)
+    return judged, notes + taxonomy_notes(taxonomy)
 
 
 def _data_rows(file: ReadFile) -> list[Row]:
@@ -116,6 +118,13 @@ def _is_data(row: Row) -> bool:
 def _cells(row: Row) -> dict[str, str]:
     texts = [clean(cell) for cell in row.cells]
     return dict(zip(CELLS, [*texts, *[""] * len(CELLS)], strict=False))
+
+
+def _genera(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        cells = _cells(row)
+        if cells["letter"].upper() in _CATEGORIES:
+            yield _CATEGORIES[cells["letter"].upper()], cells["genus"]
 
 
 def _trays(connection: Connection) -> dict[int, str]:

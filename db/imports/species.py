@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -134,6 +134,23 @@ def taxon_of(taxonomy: Taxonomy, category: str, genus: str, species: str) -> tup
     return Taxon(of_genus, name, words), [*moved, *fixes]
 
 
+def expect(connection: Connection, taxonomy: Taxonomy, named: Iterable[tuple[str, str]]) -> None:
+    """Add the genera that a file names again and again, so that a slip in one row is seen as such.
+
+    `named` are pairs of category and genus as written, one for each row.
+    """
+    seen: dict[str, Counter[tuple[str, str]]] = {}
+    for category, text in named:
+        word = clean(text)
+        if re.fullmatch(r"[^\W\d]{4,}", word):
+            seen.setdefault(key(word), Counter())[category, word.capitalize()] += 1
+    taxonomy.frequent = frozenset(name for name, spelt in seen.items() if spelt.total() > 1)
+    aliased = {alias for kind, alias in taxonomy.aliases if kind == AliasKind.GENUS}
+    for name in sorted(taxonomy.frequent - taxonomy.families.keys() - aliased - {"mix"}):
+        [((category, genus), _)] = seen[name].most_common(1)
+        _ensure_family(connection, taxonomy, Taxon(category, genus, ""))
+
+
 def ensure_product(connection: Connection, taxonomy: Taxonomy, taxon: Taxon) -> str:
     """The SKU of the product, added with its genus where the catalogue lacks it. Raises ValueError."""
     if taxon.genus == "Mix":
@@ -203,7 +220,7 @@ def load_species(connection: Connection, file: ReadFile) -> tuple[list[Judged], 
             "SR8V: the list has no header, and its columns are pot code, genus and species."
         )
     taxonomy = Taxonomy.load(connection)
-    _expect(connection, taxonomy, rows)
+    expect(connection, taxonomy, _genera(rows))
     codes: dict[str, list[str]] = {}
     judged = []
     for each in _read_list(file, taxonomy):
@@ -217,18 +234,11 @@ def load_species(connection: Connection, file: ReadFile) -> tuple[list[Judged], 
     return judged, taxonomy_notes(taxonomy)
 
 
-def _expect(connection: Connection, taxonomy: Taxonomy, rows: Sequence[Row]) -> None:
-    """Add the genera that the list names again and again, so that a slip in one row is seen as such."""
-    named: dict[str, Counter[tuple[str, str]]] = {}
+def _genera(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     for row in rows:
-        pot, word = parse_pot(row.cells[0]), clean(row.cells[1]) if len(row.cells) > 1 else ""
-        if pot is not None and pot.group in CATEGORIES and re.fullmatch(r"[^\W\d]{4,}", word):
-            named.setdefault(key(word), Counter())[CATEGORIES[pot.group], word.capitalize()] += 1
-    taxonomy.frequent = frozenset(name for name, seen in named.items() if seen.total() > 1)
-    aliased = {alias for kind, alias in taxonomy.aliases if kind == AliasKind.GENUS}
-    for name in sorted(taxonomy.frequent - taxonomy.families.keys() - aliased - {"mix"}):
-        [((category, genus), _)] = named[name].most_common(1)
-        _ensure_family(connection, taxonomy, Taxon(category, genus, ""))
+        pot = parse_pot(row.cells[0])
+        if pot is not None and pot.group in CATEGORIES and len(row.cells) > 1:
+            yield CATEGORIES[pot.group], row.cells[1]
 
 
 def _read_list(file: ReadFile, taxonomy: Taxonomy) -> list[_Read]:
@@ -257,7 +267,8 @@ def _read_list(file: ReadFile, taxonomy: Taxonomy) -> list[_Read]:
 
 def _remember_pots(connection: Connection, codes: Mapping[str, Sequence[str]]) -> None:
     """In which pots, and so at which prices, a product is sold; earlier lists are added to."""
-    held = dict(connection.execute(select(Product.sku, Product.custom_attributes)).tuples().all())
+    rows = connection.execute(select(Product.sku, Product.custom_attributes))
+    held = {row.sku: row.custom_attributes for row in rows}
     for sku, pots in codes.items():
         before = held[sku].get("pot_codes", [])
         after = sorted({*before, *pots})

@@ -111,14 +111,12 @@ def stage(connection: Connection, source: Source, order: Order, load: Load) -> O
         earlier = _loaded_before(connection, source)
         if earlier is not None:
             return Outcome(source, "already loaded", earlier, ())
-        attempt = connection.begin_nested()
-        rows, notes = load()
-        source = replace(source, notes=(*source.notes, *notes))
-        refused = sum(row.is_rejected for row in rows) > order.max_rejects
-        if refused:
-            attempt.rollback()
-        else:
-            attempt.commit()
+        with connection.begin_nested() as attempt:
+            rows, notes = load()
+            source = replace(source, notes=(*source.notes, *notes))
+            refused = sum(row.is_rejected for row in rows) > order.max_rejects
+            if refused:
+                attempt.rollback()
         if order.dry_run:
             if own is not None:
                 own.rollback()
