@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import psycopg
 from sqlalchemy import URL, Connection, create_engine, make_url
@@ -30,6 +33,26 @@ _REMEDIES = {
     "40P01": "another program was writing the same rows; run again",
     "57014": "the statement took too long; run again when the server is less busy",
 }
+
+T = TypeVar("T")
+
+# Two programs met head-on, and the server asked this one to begin again: deadlock, serialization failure, and
+# a key that the other one wrote a moment ago (what is found there now decides anew).
+_BEGIN_AGAIN = frozenset({"40P01", "40001", "23505"})
+_ATTEMPTS = 8
+
+
+def retry(connection: Connection, work: Callable[[], T]) -> T:
+    """Do `work` in a transaction of its own, and again where another program got in its way."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with connection.begin():
+                return work()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _BEGIN_AGAIN or attempt == _ATTEMPTS:
+                raise
+            time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  not a secret
+    raise AssertionError  # pragma: no cover  the last attempt returned or raised
 
 
 @contextmanager

@@ -9,12 +9,24 @@
     AuditRefused              an audit cannot do what is asked of it
     Forbidden                 the acting user does not have the role that this takes
     Refused                   a rule of the nursery forbids what was asked
+    LedgerRefused             the books refuse an entry
+    ├── InsufficientStock     a batch would hold less than nothing at some time
+    ├── ClosedPeriod          it would change a month that is closed
+    ├── ConfigMismatch        it is not what is configured to grow at the place
+    │   ├── ProductMismatch
+    │   └── PackagingMismatch
+    ├── AlreadyUndone         it was taken back before
+    └── NotAllowed            the acting user's role does not reach so far
     Busy                      another run holds the lock
 
 Every message says what happened, where, and what to do.
 """
 
 from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 class DatabaseError(Exception):
@@ -55,6 +67,61 @@ class Forbidden(Exception):
 
 class Refused(Exception):
     """A rule of the nursery forbids what was asked, such as to deactivate what is in stock."""
+
+
+class LedgerRefused(Exception):
+    """The books refuse an entry, and nothing of the booking that it belongs to was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """The first time at which a batch would lack plants."""
+
+    batch_id: int
+    what: str  # `MAM-BOC-001 in MAC-R8-T at N01-NORTE-C07`
+    at: dt.datetime
+    plants: int  # that lack
+
+
+class InsufficientStock(LedgerRefused):
+    """Batches would hold less than nothing."""
+
+    def __init__(self, shortages: Sequence[Shortage], zone: dt.tzinfo = dt.UTC) -> None:
+        self.shortages = tuple(shortages)
+        super().__init__("; ".join(_lacking(shortage, zone) for shortage in shortages))
+
+    def told_in(self, zone: dt.tzinfo) -> InsufficientStock:
+        """The same with times as the clock at the site shows them."""
+        return InsufficientStock(self.shortages, zone)
+
+
+def _lacking(shortage: Shortage, zone: dt.tzinfo) -> str:
+    at = shortage.at.astimezone(zone)
+    return f"{shortage.what} would hold −{shortage.plants} on {at:%Y-%m-%d at %H:%M}"
+
+
+class ClosedPeriod(LedgerRefused):
+    """It would change a month that is closed."""
+
+
+class ConfigMismatch(LedgerRefused):
+    """It is not what is configured to grow at the place."""
+
+
+class ProductMismatch(ConfigMismatch):
+    """Another product is configured to grow at the place."""
+
+
+class PackagingMismatch(ConfigMismatch):
+    """Another pot, or none, is configured at the place."""
+
+
+class AlreadyUndone(LedgerRefused):
+    """A movement is taken back once."""
+
+
+class NotAllowed(LedgerRefused):
+    """The acting user's role does not reach so far."""
 
 
 class Busy(Exception):

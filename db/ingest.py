@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from sqlalchemy import Connection, Row, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, Row, func, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from db.batches import Lot
 from db.corrections import corrected
-from db.errors import Busy
+from db.errors import Busy, LedgerRefused
 from db.models.photos import Image, PhotoSession, Run
 from db.models.vocabulary import ImageStatus, RunStatus, SessionStatus
 from db.partitions import ensure_partitions
@@ -35,7 +36,7 @@ from db.sessions import (
     storable,
     tallies,
 )
-from db.stock import Lot, PhotoCount, book_photo_count, lot_at, take_back_counts
+from db.stock import PhotoCount, book_photo_count, lot_at, take_back_counts
 from pipeline.types import Photo, PhotoFailure, PhotoResult, PhotoStatus, Severity
 
 # A photo that ended this many attempts without a result is left alone.
@@ -288,7 +289,7 @@ def save_result(
         copy_estimations(connection, held.session_id, result, common)
         posted = None
         if status is not SessionStatus.REFUSED and place_id and lot and result.main.total:
-            posted = _book(connection, run, held.session_id, (place_id, lot, counted_at))
+            status, posted = _book(connection, run, (held.session_id, status), (place_id, lot, counted_at))
     return Saved(held.session_id, status, posted)
 
 
@@ -339,7 +340,7 @@ def book_done(connection: Connection, run: RunInfo, held: Claim) -> Saved:
             )
         posted = None
         if place_id and lot and row.total:
-            posted = _book(connection, run, held.session_id, (place_id, lot, counted_at))
+            status, posted = _book(connection, run, (held.session_id, status), (place_id, lot, counted_at))
     return Saved(held.session_id, status, posted)
 
 
@@ -358,8 +359,33 @@ def _booked_status(place_id: int | None, lot: Lot | None, *, doubtful: bool) -> 
     return SessionStatus.WARNING if doubtful else SessionStatus.COMPLETED
 
 
-def _book(connection: Connection, run: RunInfo, session_id: int, where: tuple[int, Lot, dt.datetime]) -> int:
-    """Book a session's bed, and take back the counts of an earlier session of the same photo."""
+def _book(
+    connection: Connection,
+    run: RunInfo,
+    session: tuple[int, SessionStatus],
+    where: tuple[int, Lot, dt.datetime],
+) -> tuple[SessionStatus, int | None]:
+    """Book a session's bed; its status, and the plants posted. What the books refuse, because the photo is of
+    a closed month or what was booked since needs more plants than it shows, stays counted, with a warning."""
+    session_id, status = session
+    try:
+        with connection.begin_nested():
+            return status, _post(connection, run, session_id, where)
+    except LedgerRefused as refusal:
+        sentence = f"counted, but not booked: {refusal}"
+        connection.execute(
+            update(PhotoSession)
+            .where(PhotoSession.id == session_id)
+            .values(
+                status=SessionStatus.WARNING.value,
+                warnings=PhotoSession.warnings.concat(literal([sentence], JSONB)),
+            )
+        )
+        return SessionStatus.WARNING, None
+
+
+def _post(connection: Connection, run: RunInfo, session_id: int, where: tuple[int, Lot, dt.datetime]) -> int:
+    """Book the count, and take back those of an earlier session of the same photo."""
     place_id, lot, counted_at = where
     earlier = connection.scalars(
         select(PhotoSession.id).where(

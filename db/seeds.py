@@ -6,6 +6,7 @@ product_families: `CACTUS/Mammillaria`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,13 @@ def load_seeds(connection: Connection, folder: Path, *, overwrite: bool = False)
     tables = [_table(file) for file in files]
     with nullcontext() if connection.in_transaction() else connection.begin():
         return [_load(connection, file, table, overwrite) for file, table in zip(files, tables, strict=True)]
+
+
+def load_records(connection: Connection, table: Table, name: str, records: Sequence[Record]) -> SeedReport:
+    """Load records of one table in the caller's transaction, over what is there; the report bears `name`."""
+    columns = tuple({column: None for record in records for column in record.cells})
+    file = SeedFile(Path(name), table.name, columns, tuple(records), ())
+    return _load(connection, file, _table(file), overwrite=True)
 
 
 def _load(connection: Connection, file: SeedFile, table: Table, overwrite: bool) -> SeedReport:

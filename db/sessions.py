@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from db.batches import Lot
 from db.copy import Column, copy_columns
 from db.models.photos import (
     Classification,
@@ -22,7 +23,7 @@ from db.models.photos import (
 )
 from db.models.places import StorageLocation
 from db.models.vocabulary import BinCategory, ContainerRole, ImageStatus, SessionStatus
-from db.stock import Lot, Tally
+from db.stock import Tally
 from pipeline.types import Check, ContainerKind, Finding, PhotoResult, Severity, Total
 
 CATEGORY_OF_KIND = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, and_, or_, select
 
+from db.batches import Lot
 from db.models.places import DensityParameter, StorageBinType
 from db.sessions import CATEGORY_OF_KIND
-from db.stock import Lot
 from pipeline.types import ContainerKind, Spacing
 
 

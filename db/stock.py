@@ -1,31 +1,30 @@
-"""Book counts into batches. The only writer of stock_batches, counts and stock_movements."""
+"""What counts do to the books: the only writer of counts, and of the `foto` entries that follow from them.
+
+All other movements are written by `db.movements`, which asks `settle_batches` what its entries change about
+counts taken later.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-from collections.abc import Mapping
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 
+from db.batches import Lot, Spot, add_plants, among, ensure_batches, lock_batches
+from db.entries import Row, require_no_shortage, write_entries
 from db.errors import NotFound
 from db.ledger import Assertion, Flow, corrections, differences
 from db.models.people import User
-from db.models.places import StorageBin, StorageBinType, StorageLocation, StorageLocationConfig
+from db.models.places import StorageBin, StorageLocationConfig
 from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import CountSource, CountStatus, MovementSource, MovementType
-
-
-@dataclass(frozen=True, slots=True)
-class Lot:
-    """What grows at a place: a `storage_location_config` row."""
-
-    product_id: int
-    state_id: int
-    size_id: int | None
-    packaging_id: int | None
+from db.periods import hold_periods, require_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,29 +77,34 @@ def book_photo_count(connection: Connection, count: PhotoCount, lot: Lot) -> int
     """Assert the count for each category of bin, and post what it changes. Returns the plants posted, signed.
 
     A category that stood in the books and is not in the photo is counted as zero: the photo shows the
-    whole place. Booking the same session again changes nothing.
+    whole place. Booking the same session again changes nothing. Raises ClosedPeriod, and InsufficientStock
+    where what was booked after the count needs more plants than it found.
     """
+    require_open(connection, count.counted_at)
     tallies = dict(count.tallies)
     for category in _categories_in_stock(connection, count.location_id, lot, count.counted_at):
         tallies.setdefault(category, Tally(0, 0, 0))
-    posted = 0
-    for category, tally in sorted(tallies.items()):
-        batch = _batch(connection, count, lot, category)
-        values = {
+    spots = {Spot(count.location_id, category, lot): count.counted_at for category in sorted(tallies)}
+    batches = ensure_batches(connection, spots)
+    lock_batches(connection, batches.values())
+    rows = [
+        {
             "location_id": count.location_id,
             "batch_id": batch,
             "session_id": count.session_id,
             "source": CountSource.FOTO.value,
             "status": CountStatus.ACCEPTED.value,
             "counted_at": count.counted_at,
-            "quantity": tally.quantity,
-            "low": tally.low,
-            "high": tally.high,
+            "quantity": tallies[spot.category].quantity,
+            "low": tallies[spot.category].low,
+            "high": tallies[spot.category].high,
             "user_id": count.user_id,
         }
-        connection.execute(insert(Count).values(values).on_conflict_do_nothing())
-        posted += settle(connection, batch, count.user_id)
-    return posted
+        for spot, batch in batches.items()
+    ]
+    if rows:
+        connection.execute(insert(Count).on_conflict_do_nothing(), rows)
+    return sum(settle(connection, batch, count.user_id) for batch in sorted(batches.values()))
 
 
 def take_back_counts(connection: Connection, session_id: int, user: int) -> None:
@@ -111,9 +115,18 @@ def take_back_counts(connection: Connection, session_id: int, user: int) -> None
 
 def reject_counts(connection: Connection, session_id: int, user: int) -> list[int]:
     """Reject the counts of a session. The books forget them when the batches returned are settled."""
+    return _reject(connection, Count.session_id == session_id, user)
+
+
+def reject_count(connection: Connection, count_id: int, user: int) -> list[int]:
+    """Reject one count; the same as `reject_counts` otherwise."""
+    return _reject(connection, Count.id == count_id, user)
+
+
+def _reject(connection: Connection, which: ColumnElement[bool], user: int) -> list[int]:
     batches = connection.scalars(
         update(Count)
-        .where(Count.session_id == session_id, Count.status == CountStatus.ACCEPTED.value)
+        .where(which, Count.status == CountStatus.ACCEPTED.value)
         .values(status=CountStatus.REJECTED.value, decided_by_user_id=user, decided_at=func.now())
         .returning(Count.batch_id)
     ).all()
@@ -121,78 +134,107 @@ def reject_counts(connection: Connection, session_id: int, user: int) -> list[in
 
 
 def settle(connection: Connection, batch_id: int, user: int) -> int:
-    """Post the `foto` entries that make every accepted count of a batch hold. Returns their sum."""
-    bin_id = connection.execute(
-        select(StockBatch.current_storage_bin_id).where(StockBatch.id == batch_id).with_for_update()
-    ).scalar_one()
-    is_foto = StockMovement.movement_type == MovementType.FOTO.value
-    assertions = [
-        Assertion(row.counted_at, row.id, row.quantity)
-        for row in connection.execute(
-            select(Count.id, Count.counted_at, Count.quantity).where(
-                Count.batch_id == batch_id, Count.status == CountStatus.ACCEPTED.value
+    """Post the `foto` entries that make every accepted count of a batch hold. Returns their sum.
+
+    Raises InsufficientStock where the batch would hold less than nothing at some time.
+    """
+    hold_periods(connection)
+    lock_batches(connection, [batch_id])
+    changes = settle_batches(connection, [batch_id], user)
+    require_no_shortage(connection, [batch_id])
+    add_plants(connection, changes)
+    return changes.get(batch_id, 0)
+
+
+def settle_batches(connection: Connection, batches: Collection[int], user: int) -> dict[int, int]:
+    """Post the `foto` entries due to locked batches, and return by how much that changes each.
+
+    What they hold, and whether that is ever less than nothing, is left to the caller. A count of a closed
+    month stands: what it explains is posted at the beginning of the open one.
+    """
+    due = due_corrections(connection, batches)
+    counts = _counts(connection, {count for quantities in due.values() for count in quantities})
+    open_from = hold_periods(connection)
+    rows = []
+    for batch, quantities in due.items():
+        for count_id, quantity in quantities.items():
+            counted_at, session_id, bin_id = counts[count_id]
+            rows.append(
+                Row(
+                    movement_id=uuid.uuid4(),
+                    batch_id=batch,
+                    movement_type=MovementType.FOTO.value,
+                    source_bin_id=bin_id if quantity < 0 else None,
+                    destination_bin_id=bin_id if quantity > 0 else None,
+                    quantity=quantity,
+                    user_id=user,
+                    source_type=(MovementSource.MANUAL if session_id is None else MovementSource.IA).value,
+                    session_id=session_id,
+                    count_id=count_id,
+                    occurred_at=counted_at if open_from is None else max(counted_at, open_from),
+                )
             )
+    write_entries(connection, rows)
+    return {batch: sum(quantities.values()) for batch, quantities in due.items()}
+
+
+def due_corrections(connection: Connection, batches: Collection[int]) -> dict[int, dict[int, int]]:
+    """Per batch and count id, the plants by which the `foto` entries differ from what counts and movements
+    say. Empty where the books are settled."""
+    assertions: dict[int, list[Assertion]] = defaultdict(list)
+    for row in connection.execute(
+        select(Count.batch_id, Count.counted_at, Count.id, Count.quantity).where(
+            among(Count.batch_id, batches), Count.status == CountStatus.ACCEPTED.value
         )
-    ]
-    flows = [
-        Flow(row.occurred_at, row.quantity)
-        for row in connection.execute(
-            select(StockMovement.occurred_at, StockMovement.quantity).where(
-                StockMovement.batch_id == batch_id, ~is_foto
-            )
-        )
-    ]
-    posted = {
-        row.count_id: int(row.total)
-        for row in connection.execute(
-            select(StockMovement.count_id, func.sum(StockMovement.quantity).label("total"))
-            .where(StockMovement.batch_id == batch_id, is_foto)
-            .group_by(StockMovement.count_id)
-        )
+    ):
+        assertions[row[0]].append(Assertion(*row[1:]))
+    posted: dict[int, dict[int, int]] = defaultdict(dict)
+    for batch, count, total in connection.execute(
+        select(StockMovement.batch_id, StockMovement.count_id, func.sum(StockMovement.quantity))
+        .where(among(StockMovement.batch_id, batches), IS_OF_A_COUNT)
+        .group_by(StockMovement.batch_id, StockMovement.count_id)
+    ):
+        if count is not None:
+            posted[batch][count] = int(total)
+    counted = sorted(assertions.keys() | posted.keys())
+    flows = _flows(connection, counted)
+    due = {
+        batch: corrections(differences(assertions[batch], flows[batch]), posted[batch]) for batch in counted
     }
-    due = corrections(differences(assertions, flows), posted)
-    for count_id, quantity in due.items():
-        _post_difference(connection, (batch_id, bin_id), count_id, (quantity, user))
-    change = sum(due.values())
-    if change or due:
-        _add_to_batch(connection, batch_id, change)
-    return change
+    return {batch: quantities for batch, quantities in due.items() if quantities}
 
 
-def _post_difference(
-    connection: Connection, where: tuple[int, int], count_id: int, entry: tuple[int, int]
-) -> None:
-    batch_id, bin_id = where
-    quantity, user = entry
-    count = connection.execute(select(Count.counted_at, Count.session_id).where(Count.id == count_id)).one()
-    bin_column = "destination_bin_id" if quantity > 0 else "source_bin_id"
-    connection.execute(
-        insert(StockMovement).values(
-            {
-                "batch_id": batch_id,
-                "movement_type": MovementType.FOTO.value,
-                bin_column: bin_id,
-                "quantity": quantity,
-                "user_id": user,
-                "source_type": MovementSource.IA.value,
-                "session_id": count.session_id,
-                "count_id": count_id,
-                "occurred_at": count.counted_at,
-            }
-        )
+# Entries by which a count changed the books; all others are movements that a count explains or contradicts.
+# A first hand count is posted as `manual_init`, and what later arrivals change about it as `foto`.
+IS_OF_A_COUNT = StockMovement.movement_type.in_(
+    (MovementType.FOTO.value, MovementType.MANUAL_INIT.value)
+) & StockMovement.count_id.is_not(None)
+
+
+def _flows(connection: Connection, batches: Collection[int]) -> dict[int, list[Flow]]:
+    """The movements of batches at the times at which they are true: a reversal takes back what it reverses
+    as of then, also where that is in a closed month and the reversal itself could not be dated so."""
+    original = aliased(StockMovement)
+    true_at = func.coalesce(original.occurred_at, StockMovement.occurred_at)
+    rows = connection.execute(
+        select(StockMovement.batch_id, true_at, StockMovement.quantity)
+        .outerjoin(original, original.id == StockMovement.reverses_movement_id)
+        .where(among(StockMovement.batch_id, batches), ~IS_OF_A_COUNT)
     )
+    flows: dict[int, list[Flow]] = defaultdict(list)
+    for batch, moment, quantity in rows:
+        flows[batch].append(Flow(moment, quantity))
+    return flows
 
 
-def _add_to_batch(connection: Connection, batch_id: int, change: int) -> None:
-    untouched = and_(StockBatch.quantity_initial == 0, StockBatch.quantity_current == 0)
-    connection.execute(
-        update(StockBatch)
-        .where(StockBatch.id == batch_id)
-        .values(
-            quantity_current=StockBatch.quantity_current + change,
-            quantity_initial=case((untouched, change), else_=StockBatch.quantity_initial),
-        )
+def _counts(connection: Connection, ids: Iterable[int]) -> dict[int, tuple[dt.datetime, int | None, int]]:
+    """Time, session and bin of counts."""
+    rows = connection.execute(
+        select(Count.id, Count.counted_at, Count.session_id, StockBatch.current_storage_bin_id)
+        .join(StockBatch, StockBatch.id == Count.batch_id)
+        .where(among(Count.id, ids))
     )
+    return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
 
 def _categories_in_stock(
@@ -214,66 +256,3 @@ def _categories_in_stock(
             .having(func.sum(StockMovement.quantity) != 0)
         )
     )
-
-
-def _batch(connection: Connection, count: PhotoCount, lot: Lot, category: str) -> int:
-    """Get or create the batch of this lot in the place's bin of this category."""
-    bin_id = _bin(connection, count.location_id, lot, category)
-    key = {
-        "current_storage_bin_id": bin_id,
-        "product_id": lot.product_id,
-        "product_state_id": lot.state_id,
-        "product_size_id": lot.size_id,
-        "packaging_catalog_id": lot.packaging_id,
-    }
-    wanted = and_(*(getattr(StockBatch, name).is_not_distinct_from(value) for name, value in key.items()))
-    found = connection.scalar(select(StockBatch.id).where(wanted))
-    if found is not None:
-        return found
-    code = _batch_code(connection, count, lot)
-    connection.execute(insert(StockBatch).values(**key, batch_code=code).on_conflict_do_nothing())
-    return connection.execute(select(StockBatch.id).where(wanted)).scalar_one()
-
-
-def _batch_code(connection: Connection, count: PhotoCount, lot: Lot) -> str:
-    """`LOC15-PROD42-20250107-001`; the lock makes the number of the day unique, without gaps by races."""
-    prefix = f"LOC{count.location_id}-PROD{lot.product_id}-{count.counted_at:%Y%m%d}-"
-    key = int.from_bytes(hashlib.sha256(prefix.encode()).digest()[:8], "big", signed=True)
-    connection.execute(select(func.pg_advisory_xact_lock(key)))
-    of_the_day = StockBatch.batch_code.startswith(prefix, autoescape=True)
-    used = connection.scalar(select(func.count()).select_from(StockBatch).where(of_the_day))
-    return f"{prefix}{(used or 0) + 1:03d}"
-
-
-def _bin(connection: Connection, location_id: int, lot: Lot, category: str) -> int:
-    table = StorageBin
-    wanted = and_(
-        table.storage_location_id == location_id,
-        table.category == category,
-        table.product_id == lot.product_id,
-        table.packaging_catalog_id.is_not_distinct_from(lot.packaging_id),
-    )
-    found = connection.scalar(select(table.id).where(wanted))
-    if found is not None:
-        return found
-    bin_type = connection.scalar(
-        select(StorageBinType.id).where(StorageBinType.category == category, StorageBinType.is_default)
-    )
-    if bin_type is None:
-        raise NotFound(f"no default bin type of category {category!r}; load the seeds with `demeter seed`")
-    place = connection.scalar(select(StorageLocation.code).where(StorageLocation.id == location_id))
-    pot = "BARE" if lot.packaging_id is None else f"K{lot.packaging_id}"
-    code = f"{place}-{category.upper()}-P{lot.product_id}-{pot}"
-    connection.execute(
-        insert(table)
-        .values(
-            storage_location_id=location_id,
-            storage_bin_type_id=bin_type,
-            category=category,
-            product_id=lot.product_id,
-            packaging_catalog_id=lot.packaging_id,
-            code=code,
-        )
-        .on_conflict_do_nothing()
-    )
-    return connection.execute(select(table.id).where(wanted)).scalar_one()

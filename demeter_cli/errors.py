@@ -44,6 +44,7 @@ EXIT_CODES: dict[type[BaseException], ExitCode] = {
     db.AuditRefused: ExitCode.MISMATCH,
     db.Forbidden: ExitCode.USAGE,
     db.Refused: ExitCode.MISMATCH,
+    db.LedgerRefused: ExitCode.MISMATCH,
     db.Busy: ExitCode.BUSY,
     db.DatabaseError: ExitCode.DATABASE,
 }

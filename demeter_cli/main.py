@@ -17,6 +17,7 @@ from demeter_cli.commands import (
     count,
     database,
     estimate,
+    imports,
     model,
     prices,
     process,
@@ -87,6 +88,7 @@ app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(prices.app, name="prices")
+app.add_typer(imports.app, name="import")
 app.add_typer(users.app, name="users")
 app.command("audit-log")(audit_log.audit_log)
 app.add_typer(database.app, name="db")

@@ -76,13 +76,18 @@ class Restating:
         return standing
 
     def _restate(self, run: RunInfo, standing: Standing) -> None:
+        from db.errors import LedgerRefused
         from db.restate import restate
 
         result = self._recount(standing)
         if isinstance(result, str):
             self._add_failure(standing, result)
             return
-        told = restate(self.connection, run, standing.id, result)
+        try:
+            told = restate(self.connection, run, standing.id, result)
+        except LedgerRefused as refusal:  # a closed month keeps its counts
+            self._add_failure(standing, str(refusal))
+            return
         self._add(standing, result, told, "restated" if told.changed else "unchanged")
 
     def _recount(self, standing: Standing) -> PhotoResult | str:

@@ -94,7 +94,7 @@ def _shape(feature: Feature) -> _Shape:
         raise ValueError(feature.problem)
     if not feature.properties.get("Name"):
         raise ValueError("has no Name")
-    if feature.geometry["type"] == "LineString":
+    if feature.geometry.get("type") == "LineString":
         return _Shape(feature.geometry, {}, line_length(feature.geometry), None, None)
     columns = shape_columns(feature.geometry)
     named = drawn_code(feature.properties["Name"])

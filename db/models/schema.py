@@ -8,6 +8,7 @@ from db.models import (
     changes,
     imports,
     people,
+    periods,
     photos,
     places,
     prices,
@@ -19,6 +20,6 @@ from db.models.base import Base
 
 MODELS = (
     *(people, catalog, places, photos, stock),
-    *(audits, changes, imports, prices, restatements, samples),
+    *(audits, changes, imports, periods, prices, restatements, samples),
 )
 METADATA = Base.metadata

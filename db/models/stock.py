@@ -159,7 +159,12 @@ class StockMovement(Base):
             "bins",
             "CASE WHEN quantity > 0 THEN destination_bin_id IS NOT NULL ELSE source_bin_id IS NOT NULL END",
         ),
-        check("transfer", "(movement_type = 'transplante') = (transfer_id IS NOT NULL)"),
+        # Plants that died on the way belong to the transfer, and are undone with it.
+        check(
+            "transfer",
+            "CASE movement_type WHEN 'transplante' THEN transfer_id IS NOT NULL WHEN 'muerte' THEN true"
+            " ELSE transfer_id IS NULL END",
+        ),
         check("foto_has_count", "movement_type <> 'foto' OR count_id IS NOT NULL"),
         check("ajuste_has_reason", "movement_type <> 'ajuste' OR coalesce(reason_description, '') <> ''"),
         check("plants_per_pot", "plants_per_pot BETWEEN 1 AND 1000"),

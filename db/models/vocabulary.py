@@ -122,6 +122,14 @@ class MovementSource(StrEnum):
     MANUAL_CORRECTION = "manual_correction"
 
 
+class SealedKind(StrEnum):
+    """What the closing of a month vouches for."""
+
+    MOVEMENT = "movement"
+    COUNT = "count"
+    EVIDENCE = "evidence"
+
+
 class AuditStatus(StrEnum):
     DRAWN = "drawn"
     RECORDED = "recorded"
