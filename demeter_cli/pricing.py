@@ -148,6 +148,7 @@ def set_one(
     from db.prices import Item, Wanted, lines
     from db.prices import set_price as save
     from db.pricing import Terms, sku_of, terms_at
+    from db.site_settings import value_of
 
     code, about, given = told
     held = [line for line in lines(connection, Wanted(code=code), None) if line.sku == sku_of(code)]
@@ -157,7 +158,9 @@ def set_one(
     said = {name: text for name, text in about.items() if text is not None}
     changes: dict[str, Any] = {name: None if text == "none" else text for name, text in said.items()}
     item = replace(old, **changes)
-    terms = terms_at((line.span for line in held), days[0]) or Terms()
+    terms = terms_at((line.span for line in held), days[0]) or Terms(
+        currency=value_of(connection, "currency")
+    )
     return save(connection, item, with_options(terms, given), *days, today=today)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,7 +99,7 @@ def show(
     packaging: PackagingOption = None,
     size: Annotated[str | None, typer.Option(help="Code of the size, such as M.")] = None,
     date: DateOption = None,
-    currency: Annotated[str, typer.Option(help="ISO code of the currency.")] = "ARS",
+    currency: Annotated[str | None, typer.Option(help="ISO code (default: the nursery's).")] = None,
     output_format: FormatOption = Format.TABLE,
 ) -> None:
     """Say what a product in a pot costs on a day, and which line of the list says so.
@@ -107,6 +108,8 @@ def show(
     """
     from db.errors import NotFound
     from db.prices import Wanted, require_known
+    from db.pricing import money
+    from db.site_settings import value_of
     from db.valuation import Lot, PriceBook
     from demeter_cli import output, pricing
     from demeter_cli.settings import load_settings
@@ -116,11 +119,12 @@ def show(
     day = parse_day(date, "--date") or settings.today(dt.datetime.now(dt.UTC))
     with open_database(settings) as connection:
         require_known(connection, Wanted(packaging=packaging, product=product))
-        book = PriceBook.load(connection, day, currency.upper())
+        book = PriceBook.load(connection, day, (currency or value_of(connection, "currency")).upper())
+        vat = Decimal(value_of(connection, "vat_percent"))
     sku, pot = product.upper(), packaging and packaging.upper()
     price = book.price(Lot(sku, book.categories[sku], pot, size and size.upper()))
     if price is None:
-        raise NotFound(f"{sku} in {pot or 'no pot'} has no price on {day} in {currency.upper()}")
+        raise NotFound(f"{sku} in {pot or 'no pot'} has no price on {day} in {book.currency}")
     if output_format is not Format.TABLE:
         row: dict[str, Any] = {"product": sku, "packaging": pot, "size": size, "date": day}
         row |= {"unit_price": price.unit, "currency": price.currency, "code": price.code}
@@ -128,7 +132,8 @@ def show(
         output.print_json(row) if output_format is Format.JSON else output.print_csv([row], tuple(row))
         return
     output.say(f"{sku} in {pot or 'no pot'} costs {pricing.amount(price.unit)} {price.currency} on {day}.")
-    output.say(f"By line {price.code}; before VAT, after its discount.")
+    gross = pricing.amount(money(price.unit * (100 + vat) / 100))
+    output.say(f"By line {price.code}, after its discount and before VAT; with {vat} % VAT {gross}.")
     if price.rivals:
         output.say(
             f"Ambiguous: {', '.join(price.rivals)} fit as well, up to {pricing.amount(price.highest)}."
@@ -239,12 +244,15 @@ def import_prices(
     Example: demeter prices import prices.csv --from 2026-04-01 --dry-run
     """
     from db.price_files import read_prices, save_prices
+    from db.site_settings import value_of
     from demeter_cli import output
 
     if decimal not in (None, ".", ","):
         raise typer.BadParameter("a dot or a comma marks decimals", param_hint="--decimal")
     with _pricing(ctx, user, yes or dry_run) as (connection, today):
-        told = read_prices(file, today, start=parse_day(start, "--from"), decimal=decimal)
+        currency = value_of(connection, "currency")
+        first = parse_day(start, "--from")
+        told = read_prices(file, today, start=first, decimal=decimal, currency=currency)
         counted, refused = save_prices(connection, told.rows, today=None if backdate else today)
         rejects = sorted([*told.rejects, *refused])
         if rejects or dry_run:
@@ -297,7 +305,9 @@ def change(
     ctx: typer.Context,
     percent: Annotated[str | None, typer.Option(help="Percent up, or down: 10, -5.5.")] = None,
     amount: Annotated[str | None, typer.Option(help="Up or down by so much: 50, -20.")] = None,
-    step: Annotated[str, typer.Option(help="Round to multiples of this, halves up.")] = "1",
+    step: Annotated[
+        str | None, typer.Option(help="Round to multiples of this, halves up (default: the nursery's).")
+    ] = None,
     discount: Annotated[str | None, typer.Option(help="Set the discount, in percent.")] = None,
     availability: Annotated[str | None, typer.Option(help="Set the availability.")] = None,
     category: CategoryOption = None,
@@ -315,24 +325,25 @@ def change(
     """
     from db.price_changes import Raise, carry_out, plan
     from db.prices import Wanted
+    from db.site_settings import value_of
     from demeter_cli import output, pricing
 
     if not any((percent, amount, discount, availability)):
         raise typer.BadParameter("say what to change: --percent, --amount, --discount or --availability")
-    wanted_change = Raise(
-        parse_amount(percent or "0", "--percent"),
-        parse_amount(amount or "0", "--amount"),
-        parse_amount(step, "--step"),
-        parse_amount(discount, "--discount") if discount else None,
-        availability,
-    )
     with _pricing(ctx, user, True) as (connection, today):
         first = parse_day(start, "--from") or today
         if first < today:
             raise typer.BadParameter("prices of days that are over stay as they are", param_hint="--from")
+        wanted_change = Raise(
+            parse_amount(percent or "0", "--percent"),
+            parse_amount(amount or "0", "--amount"),
+            parse_amount(step or value_of(connection, "price_step"), "--step"),
+            parse_amount(discount, "--discount") if discount else None,
+            availability,
+        )
         planned = plan(connection, Wanted(category, packaging, product, code), wanted_change, first)
         if yes:
             carry_out(connection, planned, first)
     pricing.print_planned(planned, output_format, f"Prices from {first} on")
     if not yes and planned:
-        output.tell(f"Nothing was changed: the same command with --yes changes {len(planned)} prices.")
+        output.tell("Nothing was changed: the same command with --yes does it.")

@@ -35,7 +35,9 @@ def stock(
     value: Annotated[
         bool, typer.Option("--value", help="With prices of that day, and what the stock is worth.")
     ] = False,
-    currency: Annotated[str, typer.Option(help="ISO code of the currency of --value.")] = "ARS",
+    currency: Annotated[
+        str | None, typer.Option(help="ISO code of the currency of --value (default: the nursery's).")
+    ] = None,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Print the stock by place, product and packaging, with how sure it is.
@@ -87,14 +89,16 @@ def stock_rows(
 def print_value(
     connection: Connection,
     wanted: tuple[dt.datetime | None, str | None],
-    at: tuple[dt.date, str],
+    at: tuple[dt.date, str | None],
     output_format: Format,
 ) -> None:
     """The stock of a moment and place at the prices of a day, in a currency."""
     from db import reports
+    from db.site_settings import value_of
     from demeter_cli import output, valuing
 
-    day, currency = at
+    day = at[0]
+    currency = (at[1] or value_of(connection, "currency")).upper()
     found = valuing.valued(connection, reports.stock(connection, *wanted), day, currency)
     rows = [valuing.value_dict(one) for one in found]
     match output_format:
