@@ -174,7 +174,7 @@ def print_planned(planned: list[Planned], output_format: Format, title: str) -> 
         case Format.JSON:
             output.print_json(rows)
         case Format.CSV:
-            output.print_csv(rows, (*names, "discount_percent", "availability"))
+            output.print_csv(rows, (*names, "new_discount_percent", "new_availability"))
         case Format.TABLE if rows:
             shown = [
                 {
@@ -190,14 +190,12 @@ def print_planned(planned: list[Planned], output_format: Format, title: str) -> 
                 "new_wholesale": "new",
                 "retail": "retail",
                 "new_retail": "new retail",
-                "discount_percent": "−%",
-                "availability": "availability",
+                "new_discount_percent": "new −%",
+                "new_availability": "new availability",
             }
             columns = {key: words for key, words in headings.items() if any(row[key] for row in shown)}
-            figures = ("wholesale", "new_wholesale", "retail", "new_retail", "discount_percent")
-            output.print_table(
-                shown, columns, title=title, figures=figures, droppable=("availability", "packaging")
-            )
+            figures = ("wholesale", "new_wholesale", "retail", "new_retail", "new_discount_percent")
+            output.print_table(shown, columns, title=title, figures=figures, droppable=("packaging",))
         case Format.TABLE:
             output.say("Nothing would change.")
 
@@ -212,6 +210,10 @@ def _planned_row(one: Planned) -> dict[str, Any]:
         "new_wholesale": one.new.wholesale,
         "retail": old.retail,
         "new_retail": one.new.retail,
-        "discount_percent": one.new.discount_percent,
-        "availability": one.new.availability,
+        "new_discount_percent": _if_new(old.discount_percent, one.new.discount_percent),
+        "new_availability": _if_new(old.availability, one.new.availability),
     }
+
+
+def _if_new(old: object, new: object) -> object:
+    return new if new != old else None

@@ -136,7 +136,7 @@ def show(
     output.say(f"By line {price.code}, after its discount and before VAT; with {vat} % VAT {gross}.")
     if price.rivals:
         output.say(
-            f"Ambiguous: {', '.join(price.rivals)} fit as well, up to {pricing.amount(price.highest)}."
+            f"Ambiguous: {', '.join(price.rivals)} would do as well, up to {pricing.amount(price.highest)}."
             " The lowest is taken; a line that names the product would settle it."
         )
 
