@@ -11,7 +11,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from demeter_cli.commands import count, database, estimate, imports, model, process, report, seed, users
+from demeter_cli.commands import (
+    count,
+    database,
+    estimate,
+    imports,
+    model,
+    places,
+    process,
+    report,
+    seed,
+    users,
+)
 
 log = logging.getLogger("demeter")
 
@@ -74,6 +85,7 @@ app.add_typer(report.app, name="report")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
 app.add_typer(imports.app, name="import")
+app.add_typer(places.app, name="places")
 app.add_typer(users.app, name="users")
 app.add_typer(database.app, name="db")
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -47,6 +48,16 @@ def print_json(value: Any) -> None:
     """Indented, UTF-8, dates in ISO 8601. Names with bytes that are not UTF-8 come as escapes."""
     text = json.dumps(value, ensure_ascii=False, indent=2, default=_plain)
     _write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+
+
+def save_json(path: Path, value: Any) -> None:
+    """As `print_json` prints it, into a file. Raises StorageError."""
+    from pipeline.errors import StorageError
+
+    try:
+        path.write_text(json.dumps(value, ensure_ascii=False, indent=1, default=_plain) + "\n", "utf-8")
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
