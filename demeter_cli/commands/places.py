@@ -115,7 +115,8 @@ def list_all(
     from demeter_cli.settings import load_settings
     from demeter_cli.site import open_database
 
-    with open_database(load_settings(ctx.obj)) as connection:
+    settings = load_settings(ctx.obj)
+    with open_database(settings) as connection:
         rows = (
             sites(connection, everything=everything)
             if within is None
@@ -133,7 +134,8 @@ def list_all(
         case Format.CSV:
             output.print_csv(rows, tuple(rows[0]) if rows else tuple(columns))
         case Format.TABLE if rows:
-            output.print_table(rows, columns, droppable=droppable)
+            local = places_config.at_site(rows, ("since",), ZoneInfo(settings.timezone))
+            output.print_table(local, columns, droppable=droppable)
         case Format.TABLE:
             output.say("There are none.")
 

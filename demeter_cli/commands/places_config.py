@@ -13,7 +13,6 @@ import typer
 
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format, UserOption
-from demeter_cli.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from db.place_config import Change
     from db.place_files import PlannedCrop
+    from demeter_cli.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Say what grows at places, and since when.")
 
@@ -163,6 +163,17 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row.get(name) for name in names}
 
 
+def at_site(
+    rows: Sequence[Mapping[str, Any]], names: tuple[str, ...], zone: ZoneInfo
+) -> list[dict[str, Any]]:
+    """The rows with these times as the clock at the site shows them."""
+
+    def local(value: Any) -> Any:
+        return value.astimezone(zone) if isinstance(value, dt.datetime) else value
+
+    return [{**row, **{name: local(row[name]) for name in names if name in row}} for row in rows]
+
+
 def print_history(rows: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> None:
     """With the times of the site."""
     from demeter_cli import output
@@ -170,14 +181,8 @@ def print_history(rows: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> None:
     if not rows:
         output.say("Nothing is configured.")
         return
-    shown = [
-        {
-            **row,
-            "valid_from": row["valid_from"].astimezone(zone),
-            "valid_to": row["valid_to"].astimezone(zone) if row["valid_to"] else "in force",
-        }
-        for row in rows
-    ]
+    local = at_site(rows, ("valid_from", "valid_to"), zone)
+    shown = [{**row, "valid_to": row["valid_to"] or "in force"} for row in local]
     columns = {"place": "place", "valid_from": "from", "valid_to": "until", "product": "product"}
     columns |= {"packaging": "pot", "size": "size", "state": "state", "notes": "notes"}
     output.print_table(shown, columns, droppable=("notes", "state", "size", "valid_to", "packaging"))

@@ -120,7 +120,7 @@ def test_a_crop_that_was_closed_is_not_overlapped_either(nursery: Connection) ->
         (Crop("MAM-BOC-01"), "there is no product 'MAM-BOC-01'; did you mean 'MAM-BOC-001'"),
         (Crop("MAM-BOC-001", "MAC-R8-X"), "there is no packaging 'MAC-R8-X'; did you mean"),
         (Crop("MAM-BOC-001", state="ADULTS"), "there is no state 'ADULTS'; did you mean 'ADULT'"),
-        (Crop("MAM-BOC-001", size="XXXXL"), "there is no size 'XXXXL'"),
+        (Crop("MAM-BOC-001", size="HUGE"), "there is no size 'HUGE'"),
     ],
 )
 def test_unknown_codes_name_the_nearest(nursery: Connection, crop: Crop, sentence: str) -> None:
