@@ -12,12 +12,15 @@ import typer
 from typer.core import TyperGroup
 
 from demeter_cli.commands import (
+    audit_log,
+    catalog,
     count,
     database,
     estimate,
     imports,
     model,
     places,
+    prices,
     process,
     report,
     seed,
@@ -84,9 +87,12 @@ app.command("estimate")(estimate.estimate)
 app.add_typer(report.app, name="report")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
+app.add_typer(catalog.app, name="catalog")
+app.add_typer(prices.app, name="prices")
 app.add_typer(imports.app, name="import")
 app.add_typer(places.app, name="places")
 app.add_typer(users.app, name="users")
+app.command("audit-log")(audit_log.audit_log)
 app.add_typer(database.app, name="db")
 
 

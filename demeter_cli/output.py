@@ -19,6 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.errors import StorageError
+
 if TYPE_CHECKING:
     from pipeline.types import PhotoFailure
 
@@ -68,6 +70,21 @@ def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
     for row in rows:
         writer.writerow([_cell(row.get(column)) for column in columns])
     _write(buffer.getvalue().encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def save_text(text: str, path: Path | None) -> None:
+    """Write a text to a file, whole or not at all; without a path, to stdout."""
+    if path is None:
+        _write(text)
+        return
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        draft.write_text(text, encoding="utf-8", newline="")
+        draft.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {(error.strerror or 'unknown error').lower()}."
+        ) from error
 
 
 def _cell(value: Any) -> str:
