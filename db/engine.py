@@ -42,12 +42,19 @@ _BEGIN_AGAIN = frozenset({"40P01", "40001", "23505"})
 _ATTEMPTS = 8
 
 
-def retry(connection: Connection, work: Callable[[], T]) -> T:
-    """Do `work` in a transaction of its own, and again where another program got in its way."""
+def retry(connection: Connection, work: Callable[[], T], *, keep: bool = True) -> T:
+    """Do `work` in a transaction of its own, and again where another program got in its way.
+
+    With `keep=False` it is only tried: all rules are checked as at a commit, then nothing is left of it.
+    """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with connection.begin():
-                return work()
+            with connection.begin() as transaction:
+                result = work()
+                if not keep:
+                    connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+                    transaction.rollback()
+                return result
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) not in _BEGIN_AGAIN or attempt == _ATTEMPTS:
                 raise

@@ -5,6 +5,7 @@
     ├── SchemaMismatch        its schema is older or newer than this program
     └── EmbeddedServerError   our own server cannot be started here
     NotFound                  a code that a person gave is not in the database
+    Unclear                   what a person gave may mean several things
     SeedError                 a seed file holds a row that cannot be loaded
     AuditRefused              an audit cannot do what is asked of it
     Forbidden                 the acting user does not have the role that this takes
@@ -15,8 +16,7 @@
     ├── ConfigMismatch        it is not what is configured to grow at the place
     │   ├── ProductMismatch
     │   └── PackagingMismatch
-    ├── AlreadyUndone         it was taken back before
-    └── NotAllowed            the acting user's role does not reach so far
+    └── AlreadyUndone         it was taken back before
     Busy                      another run holds the lock
 
 Every message says what happened, where, and what to do.
@@ -49,6 +49,10 @@ class NotFound(Exception):
     """A code that a person gave is not in the database."""
 
 
+class Unclear(Exception):
+    """What a person gave may mean several things, or too little to mean one."""
+
+
 class SeedError(Exception):
     """A seed file holds a row that cannot be loaded."""
 
@@ -70,7 +74,14 @@ class Refused(Exception):
 
 
 class LedgerRefused(Exception):
-    """The books refuse an entry, and nothing of the booking that it belongs to was written."""
+    """The books refuse an entry, and nothing of the booking that it belongs to was written.
+
+    `entry` is the `db.movements.Entry` that is at fault, where it is one alone.
+    """
+
+    def __init__(self, sentence: str, entry: object = None) -> None:
+        super().__init__(sentence)
+        self.entry = entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +129,6 @@ class PackagingMismatch(ConfigMismatch):
 
 class AlreadyUndone(LedgerRefused):
     """A movement is taken back once."""
-
-
-class NotAllowed(LedgerRefused):
-    """The acting user's role does not reach so far."""
 
 
 class Busy(Exception):

@@ -11,15 +11,15 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from sqlalchemy import Connection, Date, bindparam, func, insert, or_, select, update
+from sqlalchemy import ARRAY, Connection, Date, Text, any_, bindparam, func, insert, literal, select, update
 
 from db.batches import Held, Spot, add_plants, among, describe, ensure_batches, lock_batches
 from db.entries import Row, require_no_shortage, write_entries
-from db.errors import AlreadyUndone, LedgerRefused, NotAllowed, NotFound
+from db.errors import AlreadyUndone, Forbidden, LedgerRefused, NotFound
 from db.models.people import User
 from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import CountSource, CountStatus, MovementSource, MovementType, Role
@@ -81,7 +81,7 @@ def book(connection: Connection, entries: Sequence[Entry]) -> list[Booked]:
     Raises a LedgerRefused: nothing may be committed then. Call it through `db.engine.retry`, which begins
     again where two programs that book meet head-on.
     """
-    known = _known(connection, entries)
+    known = booked_under(connection, [entry.idempotency_key for entry in entries if entry.idempotency_key])
     fresh = [entry for entry in entries if entry.idempotency_key not in known]
     done = iter(_book_fresh(connection, fresh) if fresh else ())
     return [
@@ -93,13 +93,14 @@ def _book_fresh(connection: Connection, entries: Sequence[Entry]) -> list[Booked
     require_open(connection, min(entry.occurred_at for entry in entries))
     _require_signs(entries)
     _require_users(connection, entries)
-    batch_ids = _batch_ids(connection, entries)
+    batch_ids = batches_of(connection, entries)
     held = lock_batches(connection, batch_ids)
     for entry, batch in zip(entries, batch_ids, strict=True):
         if entry.movement_type is MovementType.VENTAS and not held[batch].sellable:
             raise LedgerRefused(
                 f"{describe(connection, batch)} stands in trays, which are never sold: transplant the plants "
-                "into pots first, or book a death or an adjustment"
+                "into pots first, or book a death or an adjustment",
+                entry,
             )
     entries = _with_counts(connection, entries, batch_ids, held)
     ids = write_entries(connection, _rows(entries, batch_ids, held))
@@ -120,9 +121,8 @@ def _book_fresh(connection: Connection, entries: Sequence[Entry]) -> list[Booked
     ]
 
 
-def _known(connection: Connection, entries: Sequence[Entry]) -> dict[str | None, Booked]:
-    """What was booked earlier under the keys of the entries."""
-    keys = [entry.idempotency_key for entry in entries if entry.idempotency_key]
+def booked_under(connection: Connection, keys: Collection[str]) -> dict[str | None, Booked]:
+    """What was booked earlier under each of these idempotency keys."""
     if not keys:
         return {}
     table = StockMovement
@@ -132,7 +132,7 @@ def _known(connection: Connection, entries: Sequence[Entry]) -> dict[str | None,
             StockBatch.quantity_current,
         )
         .join(StockBatch, StockBatch.id == table.batch_id)
-        .where(table.idempotency_key == func.any(keys))
+        .where(table.idempotency_key == any_(literal(list(keys), ARRAY(Text))))
     )
     return {
         key: Booked(number, batch, MovementType(movement_type), quantity, held, held, known=True)
@@ -144,15 +144,15 @@ def _require_signs(entries: Iterable[Entry]) -> None:
     for entry in entries:
         wanted = SIGNS.get(entry.movement_type, 0) * (1 if entry.reverses_id is None else -1)
         if entry.quantity == 0 or entry.quantity * wanted < 0:
-            raise LedgerRefused(f"a movement {entry.movement_type} of {entry.quantity} plants is none")
+            raise LedgerRefused(f"a movement {entry.movement_type} of {entry.quantity} plants is none", entry)
         if entry.movement_type is MovementType.AJUSTE and not (entry.reason or "").strip():
-            raise LedgerRefused("an adjustment needs a reason")
+            raise LedgerRefused("an adjustment needs a reason", entry)
         if entry.movement_type is MovementType.FOTO:
             raise LedgerRefused("entries of type foto follow from counts; they are not booked by hand")
 
 
 def _require_users(connection: Connection, entries: Iterable[Entry]) -> None:
-    """Raises NotFound, NotAllowed: who acts is active and may do this."""
+    """Raises NotFound, Forbidden: who acts is active and may do this."""
     kinds: dict[int, set[MovementType]] = defaultdict(set)
     for entry in entries:
         kinds[entry.user_id].add(entry.movement_type)
@@ -163,14 +163,14 @@ def _require_users(connection: Connection, entries: Iterable[Entry]) -> None:
         raise NotFound("there is no such user")
     for row in rows:
         if not row.active:
-            raise NotAllowed(f"{row.email} is not active any more")
+            raise Forbidden(f"{row.email} is not active any more")
         if row.role == Role.VIEWER:
-            raise NotAllowed(f"{row.email} may look at the books ({row.role}), not write in them")
+            raise Forbidden(f"{row.email} may look at the books ({row.role}), not write in them")
         if MovementType.AJUSTE in kinds[row.id] and row.role not in MAY_ADJUST:
-            raise NotAllowed(f"{row.email} is {row.role}: adjustments are a supervisor's")
+            raise Forbidden(f"{row.email} is {row.role}: adjustments are a supervisor's")
 
 
-def _batch_ids(connection: Connection, entries: Iterable[Entry]) -> list[int]:
+def batches_of(connection: Connection, entries: Iterable[Entry]) -> list[int]:
     """The batch of each entry, in order; made where there is none."""
     entries = list(entries)
     spots: dict[Spot, dt.datetime] = {}
@@ -193,7 +193,8 @@ def _with_counts(
         if there:
             raise LedgerRefused(
                 f"{describe(connection, batch)} holds {there} already: a first count is for what is not in "
-                "the books yet; adjust the stock instead, or say --replace"
+                "the books yet; adjust the stock instead, or say --replace",
+                entry,
             )
         count = connection.execute(
             insert(Count)
@@ -321,7 +322,7 @@ def undo(connection: Connection, movement: int, user_id: int, reason: str | None
             "book what happened anew"
         )
     open_from = hold_periods(connection)
-    whole = or_(table.id == movement, table.transfer_id == one.transfer_id)
+    whole = table.id == movement if one.transfer_id is None else table.transfer_id == one.transfer_id
     lock_batches(connection, connection.scalars(select(table.batch_id).where(whole)).all())
     rows = connection.execute(select(*table.__table__.columns).where(whole).order_by(table.id)).all()
     _require_standing(connection, [row.id for row in rows])

@@ -12,16 +12,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
 from db.batches import Lot, Spot, add_plants, among, ensure_batches, lock_batches
+from db.crops import crop_at, crops_at
 from db.entries import Row, require_no_shortage, write_entries
 from db.errors import NotFound
 from db.ledger import Assertion, Flow, corrections, differences
 from db.models.people import User
-from db.models.places import StorageBin, StorageLocationConfig
+from db.models.places import StorageBin
 from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import CountSource, CountStatus, MovementSource, MovementType
 from db.periods import hold_periods, require_open
@@ -49,20 +50,8 @@ class PhotoCount:
 
 def lot_at(connection: Connection, location_id: int, moment: dt.datetime) -> Lot | None:
     """What was configured to grow at the place then; for a moment before any configuration, the first."""
-    table = StorageLocationConfig
-    in_force = and_(table.valid_from <= moment, func.coalesce(table.valid_to > moment, True))
-    row = connection.execute(
-        select(
-            table.product_id,
-            table.expected_product_state_id,
-            table.product_size_id,
-            table.packaging_catalog_id,
-        )
-        .where(table.storage_location_id == location_id)
-        .order_by(in_force.desc(), table.valid_from)
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else Lot(*row)
+    crop = crop_at(crops_at(connection, [location_id])[location_id], moment)
+    return None if crop is None else crop.lot
 
 
 def user_id(connection: Connection, email: str) -> int:

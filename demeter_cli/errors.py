@@ -39,6 +39,7 @@ EXIT_CODES: dict[type[BaseException], ExitCode] = {
     pipeline.ModelError: ExitCode.MODEL,
     pipeline.WorkerCrash: ExitCode.CRASH,
     db.NotFound: ExitCode.USAGE,
+    db.Unclear: ExitCode.USAGE,
     db.UnreadableFile: ExitCode.USAGE,
     db.SeedError: ExitCode.MISMATCH,
     db.AuditRefused: ExitCode.MISMATCH,

@@ -18,12 +18,15 @@ from demeter_cli.commands import (
     database,
     estimate,
     imports,
+    ledger,
     model,
+    period,
     places,
     prices,
     process,
     report,
     seed,
+    stock,
     users,
 )
 
@@ -85,6 +88,11 @@ app.command("count")(count.count)
 app.command("process")(process.process)
 app.command("estimate")(estimate.estimate)
 app.add_typer(report.app, name="report")
+app.add_typer(stock.app, name="stock")
+stock.app.command("list")(ledger.list_movements)
+stock.app.command("import")(ledger.import_movements)
+stock.app.command("verify")(ledger.verify)
+app.add_typer(period.app, name="period")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
 app.add_typer(catalog.app, name="catalog")

@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     user: str | None = None
     timezone: str = "America/Argentina/Mendoza"
 
+    period_key: Path | None = None
+
     detector: Path | None = None
     segmenter: Path | None = None
     runtime: str = "auto"
@@ -74,7 +76,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=0)] | None = None
     threads: Annotated[int, Field(ge=0)] = 0
 
-    @field_validator("data_dir", "detector", "segmenter")
+    @field_validator("data_dir", "period_key", "detector", "segmenter")
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()

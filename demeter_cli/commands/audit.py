@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from demeter_cli.asking import confirm
 from demeter_cli.formats import Format
 from pipeline.audit.words import Language
 
@@ -194,7 +195,7 @@ def apply(
             output.tell(f"{len(chosen)} of {len(found)} would be applied until {until}. Nothing was done.")
             return
         what = "one product" if len(chosen) == 1 else f"{len(chosen)} products and seasons"
-        _confirm(f"Correct counts of {what} until {until}?", yes)
+        confirm(f"Correct counts of {what} until {until}?", yes=yes)
         with connection.begin():
             apply_audit(connection, audit, chosen, user)
     output.tell(f"{audit.code} corrects counts from now on, until {until}.")
@@ -216,19 +217,6 @@ def _obstacle(bias: Bias, force: bool) -> str | None:
     if bias.refusal:
         return bias.refusal
     return f"{bias.doubt} (--force applies it all the same)" if bias.doubt and not force else None
-
-
-def _confirm(question: str, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise typer.BadParameter("no terminal to ask at: say --yes, or --dry-run", param_hint="--yes")
-    try:
-        agreed = typer.confirm(question, err=True)
-    except typer.Abort:  # Typer's word for Ctrl-C and the end of input
-        raise KeyboardInterrupt from None
-    if not agreed:
-        raise typer.Exit(0)
 
 
 def _print_biases(rows: list[dict[str, Any]], output_format: Format, title: str) -> None:
@@ -291,7 +279,7 @@ def withdraw(
     with open_database(settings) as connection:
         audit = named(connection, code)
         connection.rollback()
-        _confirm(f"Withdraw {audit.code}?", yes)
+        confirm(f"Withdraw {audit.code}?", yes=yes)
         with connection.begin():
             actor(connection, settings, *DECIDERS)
             ended = end(connection, audit)

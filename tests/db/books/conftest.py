@@ -1,0 +1,24 @@
+"""One seeded database for each module, which its tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection
+
+from db.engine import connect
+from tests.conftest import _copied, _url_of
+
+
+@pytest.fixture(scope="module")
+def module_url(server: str, demo_template: str) -> Iterator[str]:
+    with _copied(server, demo_template) as name:
+        yield _url_of(server, name)
+
+
+@pytest.fixture
+def books(module_url: str) -> Iterator[Connection]:
+    """A connection to the module's nursery; what a test commits, the next one finds."""
+    with connect(module_url) as connection:
+        yield connection
