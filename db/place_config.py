@@ -21,6 +21,7 @@ from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductSta
 from db.models.places import StorageArea, StorageLocation, StorageLocationConfig, Warehouse
 
 DEFAULT_STATE = "ADULT"
+_GRACE = dt.timedelta(minutes=5)  # clocks differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ def set_crop(connection: Connection, codes: Codes, place: str, crop: Crop, start
     not older than `start`, or has ended by itself later than that.
     """
     location, values = codes.id("place", place), _values(codes, crop)
+    if start > dt.datetime.now(dt.UTC) + _GRACE:
+        raise Refused(f"{place}: a crop cannot begin in the future ({start:%Y-%m-%d %H:%M})")
     active = _active(connection, location)
     before = crop_of(active) if active is not None else None
     if active is not None and all(active[name] == value for name, value in values.items()):

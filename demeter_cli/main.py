@@ -21,6 +21,7 @@ from demeter_cli.commands import (
     ledger,
     model,
     period,
+    places,
     prices,
     process,
     report,
@@ -99,6 +100,7 @@ app.add_typer(catalog.app, name="catalog")
 app.add_typer(prices.app, name="prices")
 app.add_typer(imports.app, name="import")
 app.add_typer(settings.app, name="settings")
+app.add_typer(places.app, name="places")
 app.add_typer(users.app, name="users")
 app.command("audit-log")(audit_log.audit_log)
 app.add_typer(database.app, name="db")

@@ -52,6 +52,16 @@ def print_json(value: Any) -> None:
     _write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
 
 
+def save_json(path: Path, value: Any) -> None:
+    """As `print_json` prints it, into a file. Raises StorageError."""
+    from pipeline.errors import StorageError
+
+    try:
+        path.write_text(json.dumps(value, ensure_ascii=False, indent=1, default=_plain) + "\n", "utf-8")
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
+
+
 def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
     """Plain UTF-8 with a header. Cells that a spreadsheet would run as a formula are quoted with '."""
     buffer = io.StringIO()

@@ -97,7 +97,7 @@ def _create(connection: Connection, spelt: Spelt, name: str) -> int:
             if len(spelt.bay) < 4
             else WarehouseType.GREENHOUSE
         )
-        values = {"code": spelt.bay, "name": f"{name} (inventory)", "type": kind.value}
+        values = {"code": spelt.bay, "name": f"{spelt.bay} (inventory)", "type": kind.value}
         values["source"] = PlaceSource.INVENTORY.value
         bay = connection.execute(insert(Warehouse).values(values).returning(Warehouse.id)).scalar_one()
     bed = connection.scalar(select(StorageArea.id).where(StorageArea.code == spelt.bed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -33,7 +34,8 @@ def list_runs(
     from demeter_cli.settings import load_settings
     from demeter_cli.site import open_database
 
-    with open_database(load_settings(ctx.obj)) as connection:
+    settings = load_settings(ctx.obj)
+    with open_database(settings) as connection:
         rows = runs(connection, limit)
     figures = ("read", "loaded", "fixed", "rejected")
     match output_format:
@@ -43,9 +45,11 @@ def list_runs(
             names = ("id", "importer", "file_name", "file_sha256", "encoding", "delimiter", "status")
             output.print_csv(rows, (*names, *figures, "started_at", "finished_at"))
         case Format.TABLE if rows:
-            columns = {"id": "run", "file_name": "file", "status": "status", "finished_at": "finished (UTC)"}
+            columns = {"id": "run", "file_name": "file", "status": "status", "finished_at": "finished"}
             droppable = ("finished_at", "read", "fixed", "status")
-            output.print_table(rows, columns | {name: name for name in figures}, droppable=droppable)
+            zone = ZoneInfo(settings.timezone)
+            local = [{**row, "finished_at": row["finished_at"].astimezone(zone)} for row in rows]
+            output.print_table(local, columns | {name: name for name in figures}, droppable=droppable)
         case Format.TABLE:
             output.say("Nothing was imported yet.")
 
