@@ -6,10 +6,8 @@ product_families: `CACTUS/Mammillaria`.
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import difflib
-import io
 import json
 import re
 import unicodedata
@@ -102,12 +100,8 @@ def write_row(table: Table, row: Mapping[str, Any], lookup: Lookup) -> dict[str,
 
 def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
     """A table as text for a file. Text that a spreadsheet would run as a formula gets a ' before it."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_guarded(row[name]) for name in columns])
-    return buffer.getvalue()
+    lines = (columns, *([_guarded(row[name]) for name in columns] for row in rows))
+    return "".join(",".join(map(_quoted, cells)) + "\n" for cells in lines)
 
 
 def cell_text(cell: str) -> str:
@@ -144,6 +138,11 @@ def spell(value: Any) -> str:
 def _shortest(value: Any) -> Any:
     """Without zeros at its end: `1.000` would be a thousand to some."""
     return value.normalize() if isinstance(value, Decimal) else value
+
+
+def _quoted(cell: str) -> str:
+    """csv.writer leaves a lone carriage return bare, and csv.reader then takes it for the end of a line."""
+    return '"' + cell.replace('"', '""') + '"' if any(sign in cell for sign in ',"\r\n') else cell
 
 
 def _guarded(cell: str) -> str:

@@ -190,7 +190,7 @@ def test_seeds_leave_alone_what_a_person_imported(connection: Connection, tmp_pa
 
 
 written = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30) | st.sampled_from(
-    ["=1+1", "'=x", "@x", "-5", '"', "a;b,c\nd", "\ufeffx", "1.000"]
+    ["=1+1", "'=x", "@x", "-5", '"', "a;b,c\nd", "0\r0", "\ufeffx", "1.000"]
 )
 
 
