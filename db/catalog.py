@@ -14,13 +14,13 @@ from decimal import ROUND_HALF_UP, Decimal
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from psycopg import Error as DriverError
 from sqlalchemy import Column, Connection, Numeric, Table, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from db.models.base import Base
 from db.models.catalog import SeedRow
+from db.refusals import refusal
 
 Key = tuple[Any, ...]
 Values = Mapping[str, Any]
@@ -73,9 +73,16 @@ def natural_key(table: Table) -> tuple[str, ...]:
 
 
 def upsert(
-    connection: Connection, table: Table, rows: Sequence[Values], *, overwrite: bool = False
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Values],
+    *,
+    overwrite: bool = False,
+    remember: bool = True,
 ) -> UpsertResult:
     """Insert or update `rows` by their natural key; columns that a row does not give stay as they are.
+
+    What is not remembered counts as edited by a person, whom a seed file does not overwrite.
 
     Runs in the caller's transaction, and lets nobody else write to the table until it ends. A row that the
     database refuses is rejected by itself.
@@ -95,7 +102,7 @@ def upsert(
         seen.add(key)
         held = _Held(present.get(key), remembered.get(_plain_key(key)))
         verdict = _judge(values, held, overwrite)
-        reason = _apply(connection, table, values, held, verdict)
+        reason = _apply(connection, table, (values, held), verdict, remember)
         if reason is None:
             counts[verdict] += 1
         else:
@@ -118,9 +125,10 @@ def _judge(values: Values, held: _Held, overwrite: bool) -> _Verdict:
 
 
 def _apply(
-    connection: Connection, table: Table, values: Values, held: _Held, verdict: _Verdict
+    connection: Connection, table: Table, told: tuple[Values, _Held], verdict: _Verdict, remember: bool
 ) -> str | None:
     """Write what the verdict says; the reason if the database refuses."""
+    values, held = told
     content = {name: _plain(value) for name, value in values.items()}
     if verdict is _Verdict.KEEP or (
         verdict is _Verdict.UNCHANGED and (held.edited or content == held.remembered)
@@ -132,9 +140,10 @@ def _apply(
                 connection.execute(insert(table).values(dict(values)))
             elif verdict is _Verdict.UPDATE:
                 connection.execute(update(table).where(table.c.id == held.row["id"]).values(dict(values)))
-            _remember(connection, table, values, content)
+            if remember:
+                _remember(connection, table, values, content)
     except (IntegrityError, DataError) as error:
-        return _refusal(error)
+        return refusal(error)
     return None
 
 
@@ -186,10 +195,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dt.date):
         return value.isoformat()
     return value
-
-
-def _refusal(error: DBAPIError) -> str:
-    diag = error.orig.diag if isinstance(error.orig, DriverError) else None
-    words = [diag.message_primary, diag.message_detail] if diag else []
-    said = [word.rstrip(".") for word in words if word] or [str(error.orig)]  # the driver itself may refuse
-    return f"the database refuses it: {'; '.join(said)}"

@@ -20,12 +20,15 @@ from sqlalchemy import URL, Connection
 from db.engine import connect
 from db.errors import SchemaMismatch
 from db.partitions import DAYS_AHEAD, ensure_partitions
+from db.roles import ensure_roles
 
 _SCRIPTS = Path(__file__).with_name("migrations")
 
 
 def upgrade(address: str | URL) -> None:
-    """Bring the schema to head and make the next days' partitions. Several programs may do it at once.
+    """Bring the schema to head, make the next days' partitions, and give the roles their rights.
+
+    Several programs may do it at once.
 
     Each revision is a transaction: one that fails leaves the database at the revision before it. Raises
     SchemaMismatch, and changes nothing, when the database is ahead of this program.
@@ -35,6 +38,8 @@ def upgrade(address: str | URL) -> None:
         command.upgrade(_config(connection), "head")
         connection.commit()
         ensure_partitions(connection, dt.datetime.now(dt.UTC).date(), DAYS_AHEAD + 1)
+        connection.commit()
+        ensure_roles(connection)
         connection.commit()
 
 

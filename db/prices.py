@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from psycopg import Error as DriverError
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
+from db.cells import hint
 from db.errors import NotFound, Refused
+from db.imports.words import clean
 from db.models.catalog import PackagingCatalog, Product, ProductCategory, ProductSize
 from db.models.prices import PriceItem, PriceListEntry
 from db.models.vocabulary import Availability
-from db.pricing import LARGEST, Span, Terms, money, overlay, sku_of
+from db.pricing import LARGEST, Span, Terms, cut, money, overlay, rewritten, sku_of
+from db.refusals import refusal
 
 _COLUMNS = {
     "wholesale": PriceListEntry.wholesale_unit_price,
@@ -70,12 +71,19 @@ class Outcome(StrEnum):
 
 
 def set_price(
-    connection: Connection, item: Item, terms: Terms, start: dt.date, stop: dt.date | None = None
+    connection: Connection,
+    item: Item,
+    terms: Terms,
+    start: dt.date,
+    stop: dt.date | None = None,
+    *,
+    today: dt.date | None = None,
 ) -> Outcome:
     """Let an item have these terms from `start` on, or up to the day before `stop`.
 
     Runs in the caller's transaction. A new item is added; one that is known is described anew. Saying the
-    same again changes nothing. Raises NotFound for an unknown name, and Refused for terms that cannot be.
+    same again changes nothing. Raises NotFound for an unknown name, and Refused for terms that cannot be;
+    with `today` also for terms that would change what a day before it is known to have cost.
     """
     _refuse_nonsense(item, terms)
     if stop is not None and stop <= start:
@@ -86,12 +94,29 @@ def set_price(
             item_id, is_new, described = _save_item(connection, item)
             before = spans_of(connection, item_id)
             after = overlay(before, new)
+            _refuse_other_past(item.sku, before, after, today)
             _save_spans(connection, item_id, before, after)
     except (IntegrityError, DataError) as error:
-        raise Refused(f"{item.sku}: {_reason(error)}") from error
+        raise Refused(f"{item.sku}: {refusal(error)}") from error
     if is_new:
         return Outcome.ADDED
     return Outcome.CHANGED if described or before != after else Outcome.UNCHANGED
+
+
+def end_price(connection: Connection, sku: str, day: dt.date, *, today: dt.date | None = None) -> Outcome:
+    """Let an item have no price from `day` on. Raises NotFound, and Refused as `set_price` does."""
+    item_id = find_item(connection, sku)
+    connection.execute(select(PriceItem.id).where(PriceItem.id == item_id).with_for_update())
+    before = spans_of(connection, item_id)
+    after = cut(before, day)
+    _refuse_other_past(sku_of(sku), before, after, today)
+    _save_spans(connection, item_id, before, after)
+    return Outcome.CHANGED if before != after else Outcome.UNCHANGED
+
+
+def find_item(connection: Connection, code: str) -> int:
+    """Raises NotFound."""
+    return _find(connection, "price code", (PriceItem.id, PriceItem.sku), sku_of(code))
 
 
 def spans_of(connection: Connection, item_id: int) -> list[Span]:
@@ -176,42 +201,38 @@ def require_known(connection: Connection, wanted: Wanted) -> None:
 
 
 def _category(connection: Connection, code: str | None) -> int | None:
-    return _find(connection, "category", (ProductCategory.id, ProductCategory.code), code)
+    return _find_any(connection, "category", (ProductCategory.id, ProductCategory.code), code)
 
 
 def _packaging(connection: Connection, sku: str | None) -> int | None:
-    return _find(connection, "packaging", (PackagingCatalog.id, PackagingCatalog.sku), sku)
+    return _find_any(connection, "packaging", (PackagingCatalog.id, PackagingCatalog.sku), sku)
 
 
 def _product(connection: Connection, sku: str | None) -> int | None:
-    return _find(connection, "product", (Product.id, Product.sku), sku)
+    return _find_any(connection, "product", (Product.id, Product.sku), sku)
 
 
-def _find(
-    connection: Connection,
-    what: str,
-    columns: _Named,
-    name: str | None,
-) -> int | None:
-    if name is None:
-        return None
+def _find_any(connection: Connection, what: str, columns: _Named, name: str | None) -> int | None:
+    return None if name is None else _find(connection, what, columns, name)
+
+
+def _find(connection: Connection, what: str, columns: _Named, name: str) -> int:
     identity, key = columns
     found = connection.scalar(select(identity).where(key == name.upper()))
     if found is None:
-        near = difflib.get_close_matches(name.upper(), list(connection.scalars(select(key))), n=1)
-        raise NotFound(f"there is no {what} {name}" + (f"; did you mean {near[0]}?" if near else ""))
+        raise NotFound(f"there is no {what} {name}{hint(name.upper(), connection.scalars(select(key)))}")
     return found
 
 
 def _save_item(connection: Connection, item: Item) -> tuple[int, bool, bool]:
     """Its id, whether it is new, and whether its description changed."""
     values = {
-        "client_code": item.code.strip(),
+        "client_code": clean(item.code),
         "category_id": _category(connection, item.category),
         "packaging_catalog_id": _packaging(connection, item.packaging),
         "product_id": _product(connection, item.product),
-        "product_size_id": _find(connection, "size", (ProductSize.id, ProductSize.code), item.size),
-        "description": item.description,
+        "product_size_id": _find_any(connection, "size", (ProductSize.id, ProductSize.code), item.size),
+        "description": clean(item.description or "") or None,
     }
     # The lock also keeps two programs from laying their spans over the same old ones.
     row = connection.execute(
@@ -248,17 +269,29 @@ def _values(span: Span) -> dict[str, object]:
     return {**terms, "valid_from": span.start, "valid_to": span.stop}
 
 
-def _rounded(terms: Terms) -> Terms:
-    prices = {
-        name: None if value is None else money(value)
-        for name, value in (
-            ("wholesale", terms.wholesale),
-            ("retail", terms.retail),
-            ("box_price", terms.box_price),
-            ("discount_percent", terms.discount_percent),
+def _refuse_other_past(
+    sku: str, before: Sequence[Span], after: Sequence[Span], today: dt.date | None
+) -> None:
+    day = None if today is None else rewritten(before, after, today)
+    if day is not None:
+        raise Refused(
+            f"{sku}: it would change what held on {day}, and with it what stock was worth; "
+            "let it begin today or later with --from, or insist with --backdate"
         )
-    }
-    return Terms(**{field.name: getattr(terms, field.name) for field in fields(Terms)} | prices)
+
+
+def _rounded(terms: Terms) -> Terms:
+    def rounded(price: Decimal | None) -> Decimal | None:
+        return None if price is None else money(price)
+
+    return replace(
+        terms,
+        wholesale=rounded(terms.wholesale),
+        retail=rounded(terms.retail),
+        box_price=rounded(terms.box_price),
+        discount_percent=money(terms.discount_percent),
+        observations=clean(terms.observations or "") or None,
+    )
 
 
 def _refuse_nonsense(item: Item, terms: Terms) -> None:
@@ -278,8 +311,3 @@ def _refuse_nonsense(item: Item, terms: Terms) -> None:
         raise Refused(f"{sku}: a box holds 1 or more, not {terms.units_per_box}")
     if terms.availability is not None and terms.availability not in set(Availability):
         raise Refused(f"{sku}: availability is {', '.join(Availability)}, not {terms.availability!r}")
-
-
-def _reason(error: IntegrityError | DataError) -> str:
-    diag = error.orig.diag if isinstance(error.orig, DriverError) else None
-    return f"the database refuses it: {(diag and diag.message_primary) or error.orig}"

@@ -86,12 +86,12 @@ def changed(terms: Terms, percent: Decimal, amount: Decimal, step: Decimal = CEN
 def overlay(spans: Iterable[Span], new: Span) -> list[Span]:
     """The spans with `new` laid over them, in order of time.
 
-    Without an end the new terms hold until those that were already set for a later day. With an end, the
+    Without an end the new terms hold until others that were already set for a later day. With an end, the
     terms that it interrupts go on afterwards, as after a special offer.
     """
     old = sorted(spans, key=lambda span: span.start)
     if new.stop is None:
-        later = [span.start for span in old if span.start > new.start]
+        later = [span.start for span in old if span.start > new.start and span.terms != new.terms]
         new = replace(new, stop=min(later, default=None))
     pieces = [new]
     for span in old:
@@ -116,3 +116,22 @@ def _joined(spans: Sequence[Span]) -> list[Span]:
         else:
             joined.append(span)
     return joined
+
+
+def cut(spans: Iterable[Span], day: dt.date) -> list[Span]:
+    """The spans without what they hold from `day` on."""
+    return [replace(span, stop=_earlier(span.stop, day)) for span in spans if span.start < day]
+
+
+def terms_at(spans: Iterable[Span], day: dt.date) -> Terms | None:
+    return next((span.terms for span in spans if span.holds(day)), None)
+
+
+def rewritten(before: Sequence[Span], after: Sequence[Span], today: dt.date) -> dt.date | None:
+    """The first day before `today` whose terms were known and are now others; None if there is none."""
+    turns = {day for span in (*before, *after) for day in (span.start, span.stop) if day is not None}
+    for day in sorted(turn for turn in turns if turn < today):
+        known = terms_at(before, day)
+        if known is not None and known != terms_at(after, day):
+            return day
+    return None

@@ -13,19 +13,25 @@ from typer.core import TyperGroup
 
 from demeter_cli.booking import SignedCommand
 from demeter_cli.commands import (
+    audit_log,
+    catalog,
     count,
     database,
     estimate,
     explain,
+    imports,
     ledger,
     model,
     period,
     photos,
+    places,
+    prices,
     process,
     reconcile,
     recount,
     report,
     seed,
+    settings,
     stock,
     users,
 )
@@ -100,7 +106,13 @@ app.add_typer(photos.app, name="photos")
 app.add_typer(period.app, name="period")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
+app.add_typer(catalog.app, name="catalog")
+app.add_typer(prices.app, name="prices")
+app.add_typer(imports.app, name="import")
+app.add_typer(settings.app, name="settings")
+app.add_typer(places.app, name="places")
 app.add_typer(users.app, name="users")
+app.command("audit-log")(audit_log.audit_log)
 app.add_typer(database.app, name="db")
 
 

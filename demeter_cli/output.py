@@ -11,12 +11,15 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from pipeline.errors import StorageError
 
 if TYPE_CHECKING:
     from pipeline.types import PhotoFailure
@@ -49,6 +52,16 @@ def print_json(value: Any) -> None:
     _write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
 
 
+def save_json(path: Path, value: Any) -> None:
+    """As `print_json` prints it, into a file. Raises StorageError."""
+    from pipeline.errors import StorageError
+
+    try:
+        path.write_text(json.dumps(value, ensure_ascii=False, indent=1, default=_plain) + "\n", "utf-8")
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
+
+
 def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
     """Plain UTF-8 with a header. Cells that a spreadsheet would run as a formula are quoted with '."""
     buffer = io.StringIO()
@@ -57,6 +70,21 @@ def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
     for row in rows:
         writer.writerow([_cell(row.get(column)) for column in columns])
     _write(buffer.getvalue().encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def save_text(text: str, path: Path | None) -> None:
+    """Write a text to a file, whole or not at all; without a path, to stdout."""
+    if path is None:
+        _write(text)
+        return
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        draft.write_text(text, encoding="utf-8", newline="")
+        draft.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {(error.strerror or 'unknown error').lower()}."
+        ) from error
 
 
 def _cell(value: Any) -> str:

@@ -94,12 +94,13 @@ def _shape(feature: Feature) -> _Shape:
         raise ValueError(feature.problem)
     if not feature.properties.get("Name"):
         raise ValueError("has no Name")
-    if feature.geometry["type"] == "LineString":
+    if feature.geometry.get("type") == "LineString":
         return _Shape(feature.geometry, {}, line_length(feature.geometry), None, None)
-    columns = shape_columns(feature.geometry)
+    shape_columns(feature.geometry)  # says what is wrong with it
+    geometry, _ = turned(feature.geometry)
     named = drawn_code(feature.properties["Name"])
     code, kind = named if named is not None else (None, None)
-    return _Shape(turned(feature.geometry)[0], columns, None, code, kind)
+    return _Shape(geometry, shape_columns(geometry), None, code, kind)
 
 
 def _reject_far(shapes: list[_Shape | None], judged: list[Judged]) -> None:

@@ -21,7 +21,8 @@ FAR_M = 20_000.0  # no nursery is larger; beyond, longitude and latitude were sw
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """`properties` are texts, trimmed; numbers and lists are written as JSON, null is left out."""
+    """`properties` are texts, trimmed; numbers and lists are written as JSON, null is left out. An empty
+    `geometry` is none."""
 
     number: int  # from 1
     line: int
@@ -85,9 +86,9 @@ def _feature(number: int, line: int, feature: Any) -> Feature:
     parts = feature if isinstance(feature, dict) else {}
     properties, geometry = parts.get("properties"), parts.get("geometry")
     raw = json.dumps(feature, ensure_ascii=False)
-    if not isinstance(properties, dict) or not isinstance(geometry, dict):
+    if not isinstance(properties, dict) or not isinstance(geometry, dict | None):
         return Feature(number, line, raw, {}, {}, "is no feature with properties and a geometry")
-    return Feature(number, line, raw, dict(_texts(properties)), _flat(geometry))
+    return Feature(number, line, raw, dict(_texts(properties)), _flat(geometry) if geometry else {})
 
 
 def _texts(properties: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

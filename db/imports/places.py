@@ -186,9 +186,9 @@ def _row(layer: Layer, feature: Feature, parents: _Parents) -> tuple[dict[str, A
     if missing:
         raise ValueError(f"has no {', '.join(missing)}")
     label = cells[layer.label]
-    shape = shape_columns(feature.geometry)
+    shape_columns(feature.geometry)  # says what is wrong with it
     geometry, was_turned = turned(feature.geometry)
-    row: dict[str, Any] = {"geometry": geometry, **shape}
+    row: dict[str, Any] = {"geometry": geometry, **shape_columns(geometry)}
     if layer.name == "bays":
         code, kind = bay_code(label)
         row |= {"code": code, "name": label, "type": kind.value, "source": PlaceSource.GRID.value}

@@ -9,15 +9,19 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from db.errors import UnreadableFile
+from sqlalchemy import Connection
+
+from db.errors import NotFound, Refused, UnreadableFile
 from db.imports.numbers import NumberFormat, parse_number
 from db.imports.pots import parse_pot
 from db.imports.read import ReadFile, Row
 from db.imports.staging import Judged
 from db.imports.words import clean, fold, key
+from db.prices import Item, set_price
+from db.pricing import Terms, sku_of
 
 CELLS = ("category", "pot", "unit", "code", "units", "total", "remarks", "availability")
 SLACK = 6  # pesos per unit by which a total may differ from price × units
@@ -83,7 +87,7 @@ def judge_prices(file: ReadFile, packaging: Iterable[str]) -> PriceFile:
         verdict = Judged(row.line, row.raw, named)
         try:
             line, fixes = _line(named, thousands, pots)
-            sku = re.sub(r"[\s-]", "", line.code).upper()
+            sku = sku_of(line.code)
             if sku in seen:
                 raise ValueError(f"repeats the code {line.code!r} of line {seen[sku]}")
             seen[sku] = row.line
@@ -95,6 +99,30 @@ def judge_prices(file: ReadFile, packaging: Iterable[str]) -> PriceFile:
     unknown = sum(line is not None and line.packaging is None and line.product is None for line in lines)
     notes = [proof, *([f"{unknown} lines name no single pot of the catalogue"] if unknown else [])]
     return PriceFile(tuple(judged), tuple(lines), _date(file.rows[:header]), tuple(notes))
+
+
+def load_prices(connection: Connection, read: PriceFile, start: dt.date) -> list[Judged]:
+    """Let the lines hold from `start` on, in the caller's transaction; what the rules refuse is rejected."""
+    judged = []
+    for verdict, line in zip(read.judged, read.lines, strict=True):
+        if line is None:
+            judged.append(verdict)
+            continue
+        item = Item(line.code, line.category, line.packaging, line.product, None, line.description)
+        terms = Terms(
+            wholesale=line.unit,
+            units_per_box=line.units,
+            box_price=line.total,
+            discount_percent=line.discount,
+            availability=line.availability,
+            observations=line.remarks,
+        )
+        try:
+            set_price(connection, item, terms, start)
+            judged.append(replace(verdict, target=item.sku))
+        except (Refused, NotFound) as error:
+            judged.append(verdict.rejected(str(error)))
+    return judged
 
 
 def _is_header(row: Row) -> bool:
@@ -156,7 +184,7 @@ def _line(cells: Mapping[str, str], thousands: bool, pots: frozenset[str]) -> tu
     if unit is None:
         fixes.append("without a price: shown as unpriced")
     if unit and units and total and abs(unit * units - total) > SLACK * units:
-        raise ValueError(f"contradicts itself: {units} × {unit:f} is not {total:f}")
+        raise ValueError(f"contradicts itself: {units} × {unit.normalize():f} is not {total.normalize():f}")
     availability, discount = _availability(cells, fixes)
     wanted = pot.packaging if pot is not None else ""
     line = PriceLine(

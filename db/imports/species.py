@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from db.errors import UnreadableFile
 from db.imports.pots import parse_pot
-from db.imports.read import ReadFile
+from db.imports.read import ReadFile, Row
 from db.imports.staging import Judged
 from db.imports.words import clean, fold, key
 from db.models.catalog import Product, ProductCategory, ProductFamily
@@ -48,6 +49,7 @@ class Taxonomy:
     families: dict[str, tuple[int, str, str]]  # by key of the name: id, category, name
     products: dict[tuple[int, str], str]  # by family and key of the name: SKU
     aliases: Mapping[tuple[str, str], str]
+    frequent: frozenset[str] = frozenset()  # keys of genera that the file itself names more than once
     new_genera: list[str] = field(default_factory=list)
     new_products: int = 0
 
@@ -98,6 +100,8 @@ class Taxonomy:
         return of_genus, name, fixes
 
     def _like(self, words: str, fixes: list[str]) -> tuple[int, str, str] | None:
+        if key(words) in self.frequent:
+            return None  # a genus that the catalogue lacks, not a slip
         near = difflib.get_close_matches(key(words), list(self.families), n=2, cutoff=_SURE)
         if len(near) != 1:
             return None
@@ -124,12 +128,27 @@ def taxon_of(taxonomy: Taxonomy, category: str, genus: str, species: str) -> tup
         raise ValueError(f"names no species: {clean(species)!r} refers to a photo")
     words = taxonomy.aliases.get((AliasKind.SPECIES, key(f"{name} {words}")), words)
     if key(words) in _NO_SPECIES:
-        if not key(words):
-            fixes.append("no species: taken as any")
         words = ""
     elif key(words) in {"mix", "mezcla"}:
         words = "mix"
     return Taxon(of_genus, name, words), [*moved, *fixes]
+
+
+def expect(connection: Connection, taxonomy: Taxonomy, named: Iterable[tuple[str, str]]) -> None:
+    """Add the genera that a file names again and again, so that a slip in one row is seen as such.
+
+    `named` are pairs of category and genus as written, one for each row.
+    """
+    seen: dict[str, Counter[tuple[str, str]]] = {}
+    for category, text in named:
+        word = clean(text)
+        if re.fullmatch(r"[^\W\d]{4,}", word):
+            seen.setdefault(key(word), Counter())[category, word.capitalize()] += 1
+    taxonomy.frequent = frozenset(name for name, spelt in seen.items() if spelt.total() > 1)
+    aliased = {alias for kind, alias in taxonomy.aliases if kind == AliasKind.GENUS}
+    for name in sorted(taxonomy.frequent - taxonomy.families.keys() - aliased - {"mix"}):
+        [((category, genus), _)] = seen[name].most_common(1)
+        _ensure_family(connection, taxonomy, Taxon(category, genus, ""))
 
 
 def ensure_product(connection: Connection, taxonomy: Taxonomy, taxon: Taxon) -> str:
@@ -157,9 +176,8 @@ def _ensure_family(connection: Connection, taxonomy: Taxonomy, taxon: Taxon) -> 
     if known is not None:
         return known[0]
     values = {"category_id": taxonomy.categories[taxon.category], "name": taxon.genus}
-    family = connection.execute(
-        insert(ProductFamily).values(values, scientific_name=taxon.genus).returning(ProductFamily.id)
-    ).scalar_one()
+    values["scientific_name"] = taxon.genus
+    family = connection.execute(insert(ProductFamily).values(values).returning(ProductFamily.id)).scalar_one()
     taxonomy.families[key(taxon.genus)] = (family, taxon.category, taxon.genus)
     taxonomy.new_genera.append(taxon.genus)
     return int(family)
@@ -202,10 +220,10 @@ def load_species(connection: Connection, file: ReadFile) -> tuple[list[Judged], 
             "SR8V: the list has no header, and its columns are pot code, genus and species."
         )
     taxonomy = Taxonomy.load(connection)
-    read = _read_list(file, taxonomy)
+    expect(connection, taxonomy, _genera(rows))
     codes: dict[str, list[str]] = {}
     judged = []
-    for each in read:
+    for each in _read_list(file, taxonomy):
         verdict = each.judged
         if each.taxon is not None:
             sku = ensure_product(connection, taxonomy, each.taxon)
@@ -214,6 +232,13 @@ def load_species(connection: Connection, file: ReadFile) -> tuple[list[Judged], 
         judged.append(verdict)
     _remember_pots(connection, codes)
     return judged, taxonomy_notes(taxonomy)
+
+
+def _genera(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        pot = parse_pot(row.cells[0])
+        if pot is not None and pot.group in CATEGORIES and len(row.cells) > 1:
+            yield CATEGORIES[pot.group], row.cells[1]
 
 
 def _read_list(file: ReadFile, taxonomy: Taxonomy) -> list[_Read]:
@@ -242,7 +267,8 @@ def _read_list(file: ReadFile, taxonomy: Taxonomy) -> list[_Read]:
 
 def _remember_pots(connection: Connection, codes: Mapping[str, Sequence[str]]) -> None:
     """In which pots, and so at which prices, a product is sold; earlier lists are added to."""
-    held = dict(connection.execute(select(Product.sku, Product.custom_attributes)).tuples().all())
+    rows = connection.execute(select(Product.sku, Product.custom_attributes))
+    held = {row.sku: row.custom_attributes for row in rows}
     for sku, pots in codes.items():
         before = held[sku].get("pot_codes", [])
         after = sorted({*before, *pots})

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
+from db.errors import NotFound
 from db.imports.read import ReadFile
 from db.models.imports import ImportRow, ImportRun
 from db.models.vocabulary import ImportStatus, ImportVerdict
@@ -110,14 +111,12 @@ def stage(connection: Connection, source: Source, order: Order, load: Load) -> O
         earlier = _loaded_before(connection, source)
         if earlier is not None:
             return Outcome(source, "already loaded", earlier, ())
-        attempt = connection.begin_nested()
-        rows, notes = load()
-        source = replace(source, notes=(*source.notes, *notes))
-        refused = sum(row.is_rejected for row in rows) > order.max_rejects
-        if refused:
-            attempt.rollback()
-        else:
-            attempt.commit()
+        with connection.begin_nested() as attempt:
+            rows, notes = load()
+            source = replace(source, notes=(*source.notes, *notes))
+            refused = sum(row.is_rejected for row in rows) > order.max_rejects
+            if refused:
+                attempt.rollback()
         if order.dry_run:
             if own is not None:
                 own.rollback()
@@ -177,6 +176,14 @@ def runs(connection: Connection, limit: int) -> list[Mapping[str, Any]]:
     """The last imports, newest first."""
     query = select(ImportRun).order_by(ImportRun.id.desc()).limit(limit)
     return [row._asdict() for row in connection.execute(query)]
+
+
+def require_run(connection: Connection, run: int) -> dict[str, Any]:
+    """Raises NotFound."""
+    row = connection.execute(select(ImportRun).where(ImportRun.id == run)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no import {run}; `demeter import list` shows them")
+    return dict(row._asdict())
 
 
 def rows_of(connection: Connection, run: int, verdicts: Sequence[str]) -> list[Mapping[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from db.cells import unguarded
 from db.errors import UnreadableFile
 from db.imports.read import ReadFile, Row
 from db.imports.words import clean, key, nearest
@@ -83,5 +84,4 @@ def _record(row: Row, names: Mapping[int, str], width: int) -> Record:
 
 def _cell(text: str) -> str:
     """Without the quotation mark by which our own exports keep spreadsheets from running a formula."""
-    trimmed = clean(text)
-    return trimmed[1:] if trimmed[:1] == "'" and trimmed[1:2] in tuple("=+-@") else trimmed
+    return unguarded(clean(text))

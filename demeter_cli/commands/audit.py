@@ -273,13 +273,15 @@ def withdraw(
     from db.corrections import withdraw as end
     from demeter_cli import output
     from demeter_cli.settings import load_settings
-    from demeter_cli.site import open_database
+    from demeter_cli.site import DECIDERS, actor, open_database
 
-    with open_database(load_settings(ctx.obj)) as connection:
+    settings = load_settings(ctx.obj)
+    with open_database(settings) as connection:
         audit = named(connection, code)
         connection.rollback()
         confirm(f"Withdraw {audit.code}?", yes=yes)
         with connection.begin():
+            actor(connection, settings, *DECIDERS)
             ended = end(connection, audit)
     what = "one correction" if ended == 1 else f"{ended} corrections"
     output.say(f"{audit.code} is withdrawn; {what} ended. Counts already booked stay.")

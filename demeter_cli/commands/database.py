@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
+
+from demeter_cli.errors import ExitCode
+from demeter_cli.formats import Format
 
 app = typer.Typer(no_args_is_help=True, help="Look after the database.")
 
@@ -50,10 +55,20 @@ def current(ctx: typer.Context) -> None:
 def check(
     ctx: typer.Context,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing when all is well.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out the search for rows that refer to nothing.")
+    ] = False,
+    output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:
-    """Check that the database can be reached and fits this program; the exit code tells."""
+    """Check that the database is there, fits this program and keeps its own rules; the exit code tells.
+
+    It names triggers, constraints and functions that are missing, switched off or replaced, rows that refer
+    to nothing, partitions that are missing, and rights that the three database roles lack or should not have.
+    The figures of the books are checked by `demeter stock verify`.
+    """
     from db import migrate
     from db.engine import server_version
+    from db.health import Severity, examine
     from demeter_cli import output
     from demeter_cli.settings import load_settings
     from demeter_cli.site import open_database
@@ -61,5 +76,17 @@ def check(
     with open_database(load_settings(ctx.obj), prepared=False) as connection:
         migrate.check(connection)
         version = ".".join(map(str, server_version(connection)))
-    if not quiet:
-        output.say(f"PostgreSQL {version}, tables {migrate.head()}: all is well.")
+        found = examine(connection, dt.datetime.now(dt.UTC), rows=not quick)
+    rows = [asdict(one) for one in found]
+    damaged = sum(one.severity is Severity.DAMAGE for one in found)
+    if output_format is Format.JSON:
+        output.print_json(rows)
+    elif output_format is Format.CSV:
+        output.print_csv(rows, ("severity", "about", "sentence"))
+    else:
+        for one in found if not quiet else [one for one in found if one.severity is Severity.DAMAGE]:
+            output.say(f"{one.severity}: {one.about}: {one.sentence}.")
+        if not quiet and not damaged:
+            output.say(f"PostgreSQL {version}, tables {migrate.head()}: all is well.")
+    if damaged:
+        raise typer.Exit(ExitCode.MISMATCH)

@@ -32,9 +32,18 @@ def stock(
         str | None,
         typer.Option(help="The stock at the end of a day (2026-03-31) or at 2026-03-31T12:00."),
     ] = None,
+    value: Annotated[
+        bool, typer.Option("--value", help="With prices of that day, and what the stock is worth.")
+    ] = False,
+    currency: Annotated[
+        str | None, typer.Option(help="ISO code of the currency of --value (default: the nursery's).")
+    ] = None,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Print the stock by place, product and packaging, with how sure it is.
+
+    With --value: plants in a state to be sold, at wholesale less discount, before VAT. Plants without a
+    price are counted apart, never as worth nothing.
 
     Example: demeter report stock --place N01 --as-of 2026-03-31
     """
@@ -47,6 +56,10 @@ def stock(
     with open_database(settings) as connection:
         rows = stock_rows(connection, moment, place)
         warn_of_expired(connection, rows)
+        if value:
+            day = settings.today(moment or dt.datetime.now(dt.UTC))
+            print_value(connection, (moment, place), (day, currency), output_format)
+            return
     match output_format:
         case Format.JSON:
             output.print_json(rows)
@@ -71,6 +84,32 @@ def stock_rows(
     from db import reports
 
     return [asdict(row) for row in reports.stock(connection, as_of, place)]
+
+
+def print_value(
+    connection: Connection,
+    wanted: tuple[dt.datetime | None, str | None],
+    at: tuple[dt.date, str | None],
+    output_format: Format,
+) -> None:
+    """The stock of a moment and place at the prices of a day, in a currency."""
+    from db import reports
+    from db.site_settings import value_of
+    from demeter_cli import output, valuing
+
+    day = at[0]
+    currency = (at[1] or value_of(connection, "currency")).upper()
+    found = valuing.valued(connection, reports.stock(connection, *wanted), day, currency)
+    rows = [valuing.value_dict(one) for one in found]
+    match output_format:
+        case Format.JSON:
+            output.print_json(rows)
+        case Format.CSV:
+            output.print_csv(rows, (*CSV_COLUMNS, *valuing.VALUE_COLUMNS))
+        case Format.TABLE if found:
+            valuing.print_values(found, f"Stock at the prices of {day}", currency)
+        case Format.TABLE:
+            output.say("No stock: nothing has been booked.")
 
 
 def print_stock(rows: list[dict[str, Any]], title: str) -> None:
@@ -134,15 +173,15 @@ def _interval(rows: list[dict[str, Any]]) -> str:
     return output.interval(*add((row["plants"], row["low"], row["high"]) for row in rows))
 
 
-def parse_moment(text: str, zone: ZoneInfo) -> dt.datetime:
-    """A day means its end; a moment without a zone is in the site's."""
+def parse_moment(text: str, zone: ZoneInfo, option: str = "--as-of", *, start: bool = False) -> dt.datetime:
+    """A day means its end, or its start; a moment without a zone is in the site's."""
     try:
         if len(text) <= 10:
             day = dt.date.fromisoformat(text)
-            return dt.datetime.combine(day, dt.time.max, zone)
+            return dt.datetime.combine(day, dt.time.min if start else dt.time.max, zone)
         moment = dt.datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(
-            f"{text!r} is no date like 2026-03-31 and no moment like 2026-03-31T12:00", param_hint="--as-of"
+            f"{text!r} is no date like 2026-03-31 and no moment like 2026-03-31T12:00", param_hint=option
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from demeter_cli.errors import ExitCode
-from demeter_cli.formats import Format
+from demeter_cli.formats import Format, UserOption
 
 COLUMNS = {
     "file": "table",
@@ -36,6 +36,7 @@ def seed(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Also replace rows that a person has edited.")
     ] = False,
+    user: UserOption = None,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Load master data: users, products, packaging, bin types, places, densities. Safe to repeat.
@@ -43,16 +44,22 @@ def seed(
     Rows that a person edited since are kept, unless --overwrite is given.
     """
     from db.seeds import load_seeds
+    from db.users import people
     from demeter_cli import output
     from demeter_cli.settings import load_settings, shipped
-    from demeter_cli.site import open_database
+    from demeter_cli.site import actor, open_database
 
     folders = [folder or shipped("seeds"), *([shipped("seeds/demo")] if demo else [])]
     rows: list[dict[str, Any]] = []
     rejects: list[str] = []
-    with open_database(load_settings(ctx.obj)) as connection:
+    settings = load_settings(ctx.obj)
+    with open_database(settings) as connection:
         for each in folders:
-            for report in load_seeds(connection, each, overwrite=overwrite):
+            with connection.begin():
+                if people(connection, everybody=True):  # the first seeds bring the first user
+                    actor(connection, settings, user=user)
+                reports = load_seeds(connection, each, overwrite=overwrite)
+            for report in reports:
                 counted = {key: getattr(report, key) for key in COLUMNS if key not in ("file", "rejected")}
                 rows.append({"file": _table_name(report.file), **counted, "rejected": len(report.rejected)})
                 rejects += [f"{report.file}, line {line}: {reason}" for line, reason in report.rejected]

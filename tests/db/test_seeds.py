@@ -270,7 +270,7 @@ def test_rows_that_cannot_be_loaded_are_reported_with_their_line_and_the_rest_is
     )
     assert (products.read, products.inserted) == (3, 1)
     assert [line for line, _ in products.rejected] == [3, 4]
-    assert "ck_products_sku" in products.rejected[0][1]
+    assert "sku must look like" in products.rejected[0][1]
     assert "'CACTUS/Parodia' is not in product_families" in products.rejected[1][1]
     assert sizes.rejected == (
         (2, "min_height_cm must be a number, not 'five'"),

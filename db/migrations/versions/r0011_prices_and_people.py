@@ -285,6 +285,28 @@ GUARDS = (
     END
     $$
     """,
+    # Processing makes the partitions that it is about to need; only the owner of a table may attach one.
+    """
+    CREATE FUNCTION make_partition(parent regclass, day date) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
+    DECLARE
+        home text;
+        name text;
+    BEGIN
+        SELECT relnamespace::regnamespace::text, relname || '_p' || to_char(day, 'YYYYMMDD') INTO home, name
+            FROM pg_class WHERE oid = parent AND relname IN ('detections', 'estimations') AND relkind = 'p';
+        IF name IS NULL THEN
+            RAISE EXCEPTION '% has no partitions by day', parent;
+        END IF;
+        EXECUTE format('CREATE TABLE %s.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
+            home, name, parent);
+        EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s.%I FOR VALUES FROM (%L) TO (%L)',
+            parent, home, name,
+            day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+    END
+    $$
+    """,
+    "REVOKE ALL ON FUNCTION make_partition FROM PUBLIC",
 )
 
 

@@ -1,0 +1,163 @@
+"""Run importers over files and tell what became of the rows; the commands are in commands/imports.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from demeter_cli.errors import ExitCode
+from demeter_cli.formats import Format
+from demeter_cli.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from db.imports.staging import Judged, Outcome, Source
+
+SHOWN = 20  # rejected rows that are told after an import; `demeter import show` tells all
+
+COLUMNS = {
+    "file": "file",
+    "status": "status",
+    "run": "run",
+    "read": "read",
+    "loaded": "loaded",
+    "fixed": "fixed",
+    "rejected": "rejected",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file to be loaded. `load` writes in the transaction of the connection, in the name of a user."""
+
+    source: Source
+    load: Callable[[Connection, int], tuple[Sequence[Judged], Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What the options of every import say."""
+
+    max_rejects: int
+    dry_run: bool
+    user: str | None
+    output_format: Format
+
+
+def run_imports(
+    settings: Settings, how: How, roles: tuple[str, ...], prepare: Callable[[Connection], list[Job]]
+) -> None:
+    """Load the files one after the other, each in a transaction, and print what became of them.
+
+    A file of which too much was rejected ends the run, since the next may need it: exit code PARTIAL.
+    """
+    from demeter_cli.site import open_database
+
+    with open_database(settings) as connection:
+        jobs = prepare(connection)
+        connection.rollback()  # preparing only read
+        run = _try_out if how.dry_run else _run
+        outcomes = run(connection, settings, how, roles, jobs)
+    print_outcomes(outcomes, how)
+    if any(_is_refused(outcome, how) for outcome in outcomes):
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _run(
+    connection: Connection, settings: Settings, how: How, roles: tuple[str, ...], jobs: list[Job]
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for job in jobs:
+        with connection.begin():
+            outcomes.append(_load(connection, settings, how, roles, job))
+        if _is_refused(outcomes[-1], how):
+            break
+    return outcomes
+
+
+def _try_out(
+    connection: Connection, settings: Settings, how: How, roles: tuple[str, ...], jobs: list[Job]
+) -> list[Outcome]:
+    """All files in one transaction, since beds need the bays that would be loaded; then nothing happened."""
+    with connection.begin() as transaction:
+        outcomes = [_load(connection, settings, how, roles, job) for job in jobs]
+        transaction.rollback()
+    return outcomes
+
+
+def _load(connection: Connection, settings: Settings, how: How, roles: tuple[str, ...], job: Job) -> Outcome:
+    from db.imports.staging import Order, stage
+    from demeter_cli.site import actor
+
+    user = actor(connection, settings, *roles, user=how.user)
+    order = Order(user, how.max_rejects, how.dry_run)
+    return stage(connection, job.source, order, lambda: job.load(connection, user))
+
+
+def _is_refused(outcome: Outcome, how: How) -> bool:
+    return outcome.status == "refused" or len(outcome.rejects) > how.max_rejects
+
+
+def print_outcomes(outcomes: Sequence[Outcome], how: How) -> None:
+    from demeter_cli import output
+
+    rows = [_row(outcome) for outcome in outcomes]
+    match how.output_format:
+        case Format.JSON:
+            output.print_json([{**row, **_details(o)} for row, o in zip(rows, outcomes, strict=True)])
+            return
+        case Format.CSV:
+            output.print_csv(rows, tuple(COLUMNS))
+        case Format.TABLE:
+            output.print_table(rows, COLUMNS, droppable=("run", "read", "status"))
+            for outcome in outcomes:
+                for note in outcome.source.notes:
+                    output.say(f"  {outcome.source.file}: {note}")
+    for outcome in outcomes:
+        _tell_rejects(outcome, how)
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    from db.models.vocabulary import ImportVerdict
+
+    counts = {verdict.value: outcome.count(verdict) for verdict in ImportVerdict}
+    return {
+        "file": outcome.source.file,
+        "importer": outcome.source.importer,
+        "status": outcome.status,
+        "run": outcome.run,
+        "read": len(outcome.rows),
+        **counts,
+    }
+
+
+def _details(outcome: Outcome) -> dict[str, Any]:
+    rejects = [{"line": row.line, "reason": row.reason, "raw": row.raw} for row in outcome.rejects]
+    return {"notes": list(outcome.source.notes), "rejects": rejects}
+
+
+def _tell_rejects(outcome: Outcome, how: How) -> None:
+    from demeter_cli import output
+
+    name, rejects = outcome.source.file, outcome.rejects
+    for row in rejects[:SHOWN]:
+        output.tell(f"{name}, line {row.line}: {row.reason}")
+    if len(rejects) > SHOWN:
+        output.tell(f"{name}: {len(rejects) - SHOWN} more rows are rejected{_where(outcome)}.")
+    if outcome.status == "already loaded":
+        output.tell(f"{name} was loaded before, as run {outcome.run}; nothing is loaded twice.")
+    elif _is_refused(outcome, how):
+        output.tell(
+            f"{name}: nothing {'would be' if how.dry_run else 'was'} loaded, since rows are rejected. "
+            f"Correct them, or load the rest with --max-rejects {len(rejects)}."
+        )
+    elif how.dry_run:
+        output.tell(f"{name}: nothing was changed; without --dry-run it would be loaded.")
+
+
+def _where(outcome: Outcome) -> str:
+    return f"; `demeter import show {outcome.run}` shows all" if outcome.run is not None else ""

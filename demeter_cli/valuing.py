@@ -1,0 +1,95 @@
+"""The stock with what it is worth."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from demeter_cli.pricing import amount
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from db.reports import StockRow
+    from db.valuation import Totals, Valued
+
+VALUE_COLUMNS = ("unit_price", "currency", "price_code", "price_rivals", "value", "potential", "unpriced")
+
+
+def valued(connection: Connection, rows: list[StockRow], day: dt.date, currency: str) -> list[Valued]:
+    """Each row of the stock with its price on that day."""
+    from db.valuation import PriceBook
+
+    book = PriceBook.load(connection, day, currency.upper())
+    return [book.value(row) for row in rows]
+
+
+def value_dict(one: Valued) -> dict[str, Any]:
+    """A row of the stock as in docs/json.md, and its value. Without a price its plants are `unpriced`."""
+    price = one.price
+    return asdict(one.row) | {
+        "unit_price": price and price.unit,
+        "currency": price and price.currency,
+        "price_code": price and price.code,
+        "price_rivals": ", ".join(price.rivals) if price else None,
+        "value": one.worth if one.sellable else None,
+        "potential": None if one.sellable else one.worth,
+        "unpriced": one.row.plants if price is None else 0,
+    }
+
+
+def print_values(found: list[Valued], title: str, currency: str) -> None:
+    from db.valuation import totals
+    from demeter_cli import output
+
+    summed = totals(found)
+    rows = [
+        {
+            "place": one.row.place,
+            "product": one.row.product,
+            "packaging": one.row.packaging,
+            "state": one.row.state,
+            "plants": one.row.plants,
+            "price": amount(one.price.unit) + ("*" if one.price.rivals else "") if one.price else "no price",
+            "value": amount(one.worth) if one.sellable else "",
+        }
+        for one in found
+    ]
+    columns = {
+        "place": "place",
+        "product": "product",
+        "packaging": "pot",
+        "state": "state",
+        "plants": "plants",
+        "price": "price",
+        "value": f"value {currency.upper()}",
+    }
+    total = {"place": "all", "plants": sum(one.row.plants for one in found), "value": amount(summed.value)}
+    output.print_table(
+        rows,
+        columns,
+        title=title,
+        total=total,
+        droppable=("state", "packaging", "price", "product"),
+        figures=("price", "value"),
+    )
+    for line in _footnotes(summed, currency.upper()):
+        output.say(line)
+
+
+def _footnotes(summed: Totals, currency: str) -> list[str]:
+    notes = [f"{_plants(summed.valued)} worth {amount(summed.value)} {currency}, wholesale, before VAT."]
+    if summed.waiting:
+        notes.append(
+            f"{_plants(summed.waiting)} not in a state to be sold yet: {amount(summed.potential)} {currency}."
+        )
+    if summed.unpriced:
+        notes.append(f"{_plants(summed.unpriced)} without a price, and in no sum.")
+    if summed.ambiguous:
+        notes.append(f"* {_plants(summed.ambiguous)} whose price is ambiguous; the lowest was taken.")
+    return notes
+
+
+def _plants(number: int) -> str:
+    return "1 plant" if number == 1 else f"{number:,} plants"
