@@ -15,7 +15,7 @@ HERE, THERE, TRAYS = "N01-NORTE-C01", "N01-SUR-C03", "N02-SUR-C05"
 
 @pytest.fixture(scope="module")
 def shop(server: str, demo_template: str) -> Iterator[Shop]:
-    """Movements: 1 first count, 2 death, 3 and 4 transfer, 5 sale, 6 undoes it, 7 sowing. October is closed."""
+    """1 first count, 2 death, 3 and 4 transfer, 5 sale, 6 undoes it, 7 sowing; October is closed."""
     with _copied(server, demo_template) as name:
         shop = Shop(_url_of(server, name))
         shop.done("stock", "init", HERE, 100, "--date", "2026-10-01")
