@@ -213,7 +213,9 @@ class Desk:
         code = self.codes.text("place", place)
         if found:
             parting = self._parting(found)
-            raise Unclear(f"{code} holds several lots; say the {parting}: it holds {self._listed(place)}")
+            raise Unclear(
+                f"{code} holds several lots; say which, by {parting}: it holds {self._listed(place)}"
+            )
         if any(standing.plants for standing in self.shelves[place].values()):
             raise LedgerRefused(f"{code} holds no such plants; it holds {self._listed(place)}")
         raise LedgerRefused(f"{code} holds no plants")
@@ -227,7 +229,7 @@ class Desk:
             "packaging": {spot.lot.packaging_id for spot in spots},
             "container": {spot.category for spot in spots},
         }
-        return " and ".join(name for name, values in parts.items() if len(values) > 1)
+        return " or ".join(name for name, values in parts.items() if len(values) > 1)
 
     def _listed(self, place: int) -> str:
         return "; ".join(

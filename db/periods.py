@@ -59,10 +59,13 @@ def require_open(connection: Connection, moment: dt.datetime) -> dt.datetime | N
     """Raises ClosedPeriod where what happened at the moment can no longer be booked; else as hold_periods."""
     open_from = hold_periods(connection)
     if open_from is not None and moment < open_from:
-        month = connection.scalar(select(func.max(Period.month)))
+        last = connection.execute(
+            select(Period.month, Period.timezone).order_by(Period.month.desc()).limit(1)
+        ).one()
+        day = moment.astimezone(ZoneInfo(last.timezone))
         raise ClosedPeriod(
-            f"the books are closed up to and including {month:%Y-%m}: nothing dated {moment:%Y-%m-%d} can be "
-            "booked any more; date it in an open month, and say in the reason when it happened"
+            f"the books are closed up to and including {last.month:%Y-%m}: nothing dated {day:%Y-%m-%d} can "
+            "be booked or undone any more; date it in an open month, and say when it happened as its reason"
         )
     return open_from
 

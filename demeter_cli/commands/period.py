@@ -51,6 +51,7 @@ def close(
     Example: demeter period close 2026-03
     """
     from db.engine import retry
+    from db.errors import LedgerRefused
     from db.periods import close as close_month
     from db.periods import open_months
     from demeter_cli import output
@@ -59,7 +60,10 @@ def close(
 
     settings = load_settings(ctx.obj)
     zone, key = ZoneInfo(settings.timezone), read_key(settings.period_key)
-    last = parse_month(month) if month else _last_month(settings.today(dt.datetime.now(dt.UTC)))
+    over = _last_month(settings.today(dt.datetime.now(dt.UTC)))
+    last = parse_month(month) if month else over
+    if last > over:
+        raise LedgerRefused(f"{last:%Y-%m} is not over yet")
     with open_database(settings) as connection:
         actor(connection, settings, *DECIDERS, user=user)
         months = open_months(connection, last, zone) or [last]
@@ -75,7 +79,7 @@ def close(
             return [close_month(connection, one, zone, who, key, undecided=force) for one in months]
 
         closed = retry(connection, close_all)
-    _print_months(closed, output_format)
+    _print_months(closed, zone, output_format)
 
 
 @app.command("list")
@@ -85,9 +89,11 @@ def list_periods(ctx: typer.Context, output_format: FormatOption = Format.TABLE)
     from demeter_cli.settings import load_settings
     from demeter_cli.site import open_database
 
-    with open_database(load_settings(ctx.obj)) as connection:
+    settings = load_settings(ctx.obj)
+    zone = ZoneInfo(settings.timezone)
+    with open_database(settings) as connection:
         closed = closed_months(connection)
-    _print_months(closed, output_format)
+    _print_months(closed, zone, output_format)
 
 
 @app.command("verify")
@@ -113,14 +119,12 @@ def verify(ctx: typer.Context, output_format: FormatOption = Format.TABLE) -> No
         case Format.TABLE if rows:
             output.print_table(rows, columns)
         case Format.TABLE:
-            output.say(
-                f"{months} closed months are as they were closed." if months else "No month is closed."
-            )
+            output.say(_intact(months))
     if rows:
         raise typer.Exit(ExitCode.MISMATCH)
 
 
-def _print_months(closed: list[Closed], output_format: Format) -> None:
+def _print_months(closed: list[Closed], zone: ZoneInfo, output_format: Format) -> None:
     from demeter_cli import output
 
     rows: list[dict[str, Any]] = [asdict(one) | {"month": f"{one.month:%Y-%m}"} for one in closed]
@@ -139,7 +143,14 @@ def _print_months(closed: list[Closed], output_format: Format) -> None:
         case Format.CSV:
             output.print_csv(rows, (*columns, "signed"))
         case Format.TABLE if rows:
-            shown = [row | {"hash": row["hash"][:12] + (" signed" if row["signed"] else "")} for row in rows]
+            shown = [
+                {
+                    **row,
+                    "closed_at": row["closed_at"].astimezone(zone),
+                    "hash": row["hash"][:12] + (" signed" if row["signed"] else ""),
+                }
+                for row in rows
+            ]
             droppable = ("closed_by", "closed_at", "evidence", "counts")
             output.print_table(shown, columns, droppable=droppable)
         case Format.TABLE:
