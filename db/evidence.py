@@ -129,14 +129,23 @@ class Explained:
 def stock_at(connection: Connection, place: str, when: AsOf) -> list[LotStock]:
     """The lots at a place, bed or bay that held plants then. Raises NotFound."""
     require_place(connection, place)
+    here = connection.scalars(
+        select(StockBatch.id)
+        .join(StorageBin, StorageBin.id == StockBatch.current_storage_bin_id)
+        .join(StorageLocation, StorageLocation.id == StorageBin.storage_location_id)
+        .where(inside(place))
+    ).all()
     booked = (
         select(StockMovement.batch_id, func.sum(StockMovement.quantity).label("plants"))
-        .where(_known(StockMovement.occurred_at, StockMovement.recorded_at, when))
+        .where(
+            among(StockMovement.batch_id, here),
+            _known(StockMovement.occurred_at, StockMovement.recorded_at, when),
+        )
         .group_by(StockMovement.batch_id)
         .having(func.sum(StockMovement.quantity) != 0)
         .subquery()
     )
-    last = _last_counts(when)
+    last = _last_counts(when, here)
     since = booked.c.plants - last.c.quantity
     low, high = (func.coalesce(bound, last.c.quantity) + since for bound in (last.c.low, last.c.high))
     query = (
@@ -158,7 +167,6 @@ def stock_at(connection: Connection, place: str, when: AsOf) -> list[LotStock]:
         .outerjoin(ProductSize, ProductSize.id == StockBatch.product_size_id)
         .outerjoin(PackagingCatalog, PackagingCatalog.id == StockBatch.packaging_catalog_id)
         .outerjoin(last, last.c.batch_id == booked.c.batch_id)
-        .where(inside(place))
         .order_by(StorageLocation.code, StorageBin.category, Product.sku, StockBatch.id)
     )
     return [_lot_stock(row) for row in connection.execute(query)]
@@ -186,12 +194,16 @@ def _known(occurred: Any, recorded: Any, when: AsOf) -> ColumnElement[bool]:
     return and_(happened, written)
 
 
-def _last_counts(when: AsOf) -> Subquery:
+def _last_counts(when: AsOf, batches: Collection[int]) -> Subquery:
     """Of each batch the last count that held then."""
     columns = (Count.batch_id, Count.id, Count.counted_at, Count.quantity, Count.low, Count.high)
     return (
         select(*columns)
-        .where(_known(Count.counted_at, Count.recorded_at, when), _held(when.known_at))
+        .where(
+            among(Count.batch_id, batches),
+            _known(Count.counted_at, Count.recorded_at, when),
+            _held(when.known_at),
+        )
         .ext(distinct_on(Count.batch_id))
         .order_by(Count.batch_id, Count.counted_at.desc(), Count.id.desc())
         .subquery()

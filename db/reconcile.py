@@ -139,6 +139,8 @@ def _flows(connection: Connection, spans: Collection[Span], period: Period) -> d
         "until": [span.until for span in ordered],
     }
     flows: dict[Span, Flows] = defaultdict(Flows)
+    # Thousands of short index ranges look costly enough to be compiled, which takes longer than reading them.
+    connection.execute(text("SET LOCAL jit = off"))
     for number, kind, arrives, quantity in connection.execute(FLOWS, arrays):
         flows[ordered[number - 1]] += flow(kind, int(quantity), arrives=arrives)
     # One that is both late and our own counts nowhere.
@@ -173,6 +175,9 @@ class _Aside:
 def _late(connection: Connection) -> Iterator[_Aside]:
     """Reversals of what is in a closed month. They are dated when the next one begins, and hold as of what
     they take back."""
+    ends = connection.scalars(select(periods.Period.ends_at)).all()
+    if not ends:
+        return
     original, table = aliased(StockMovement), StockMovement
     query = (
         select(
@@ -183,7 +188,7 @@ def _late(connection: Connection) -> Iterator[_Aside]:
         .where(
             # By the index on type and time, rather than along all reversals.
             table.movement_type.in_([kind.value for kind in MovementType]),
-            table.occurred_at.in_(select(periods.Period.ends_at)),
+            table.occurred_at.in_(ends),
             table.occurred_at > original.occurred_at,
         )
     )
@@ -194,17 +199,16 @@ def _late(connection: Connection) -> Iterator[_Aside]:
 def _own(connection: Connection, period: Period) -> Iterator[_Aside]:
     """What reconciling the very same period booked, and what took it back since."""
     table, line = StockMovement, ReconciliationLine
-    own = (
+    own = connection.scalars(
         select(ReconciliationPosting.movement_id)
         .join(line, line.id == ReconciliationPosting.line_id)
         .where(line.starts_at == period.start, line.ends_at == period.end)
-        .subquery()
-    )
-    posted = select(own.c.movement_id)
-    query = select(table.id, table.batch_id, table.occurred_at, table.movement_type, table.quantity)
-    query = query.where(or_(table.id.in_(posted), table.reverses_movement_id.in_(posted)))
-    for number, batch, dated, kind, quantity in connection.execute(query):
-        yield _Aside(number, batch, dated, None, flow(kind, quantity))
+    ).all()
+    # Two questions, each of which an index answers; with OR it would be none.
+    for column in (table.id, table.reverses_movement_id) if own else ():
+        query = select(table.id, table.batch_id, table.occurred_at, table.movement_type, table.quantity)
+        for number, batch, dated, kind, quantity in connection.execute(query.where(among(column, own))):
+            yield _Aside(number, batch, dated, None, flow(kind, quantity))
 
 
 def _doubts(connection: Connection, cases: Sequence[Case]) -> dict[LineKey, Doubts]:

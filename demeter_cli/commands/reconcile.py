@@ -16,36 +16,41 @@ if TYPE_CHECKING:
     from db.reconciling import Period
 
 
+Month = Annotated[
+    str | None, typer.Option(help="2025-09. Default: the last month that is over.", metavar="MONTH")
+]
+Start = Annotated[
+    str | None, typer.Option("--from", help="The first day of another period: 2025-07-01.", metavar="DAY")
+]
+End = Annotated[
+    str | None, typer.Option("--to", help="Its last day: 2025-09-30. Default: today.", metavar="DAY")
+]
+Places = Annotated[
+    list[str] | None, typer.Option(help="Only this place, bed or bay; may be given several times.")
+]
+Post = Annotated[bool, typer.Option("--post", help="Book the sales and losses that are inferred.")]
+Gains = Annotated[
+    bool, typer.Option("--accept-gains", help="With --post: book also what was found too many.")
+]
+Why = Annotated[bool, typer.Option("--why", help="Say of sales too what else may have become of the plants.")]
+Sales = Annotated[
+    list[Path] | None,
+    typer.Option(help="Compare with a file of the client's sales; may be given several times."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="With --sales: stop if any row is rejected.")]
+
+
 def reconcile(
     ctx: typer.Context,
-    month: Annotated[
-        str | None, typer.Option(help="2025-09. Default: the last month that is over.", metavar="MONTH")
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", help="The first day of another period: 2025-07-01.", metavar="DAY")
-    ] = None,
-    end: Annotated[
-        str | None, typer.Option("--to", help="Its last day: 2025-09-30. Default: today.", metavar="DAY")
-    ] = None,
-    place: Annotated[
-        list[str] | None, typer.Option(help="Only this place, bed or bay; may be given several times.")
-    ] = None,
-    post: Annotated[
-        bool, typer.Option("--post", help="Book the sales and losses that are inferred.")
-    ] = False,
-    gains: Annotated[
-        bool, typer.Option("--accept-gains", help="With --post: book also what was found too many.")
-    ] = False,
-    why: Annotated[
-        bool, typer.Option("--why", help="Say of sales too what else may have become of the plants.")
-    ] = False,
-    sales: Annotated[
-        list[Path] | None,
-        typer.Option(help="Compare with a file of the client's sales; may be given several times."),
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="With --sales: stop if any row is rejected.")
-    ] = False,
+    month: Month = None,
+    start: Start = None,
+    end: End = None,
+    place: Places = None,
+    post: Post = False,
+    gains: Gains = False,
+    why: Why = False,
+    sales: Sales = None,
+    strict: Strict = False,
     user: UserOption = None,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:

@@ -78,7 +78,7 @@ REWRITES = [
     "UPDATE stock_movements SET quantity = 6",
     "UPDATE stock_movements SET reason_description = 'typo'",
     "DELETE FROM stock_movements",
-    "TRUNCATE stock_movements",
+    "TRUNCATE stock_movements CASCADE",
     "TRUNCATE stock_batches CASCADE",
     "UPDATE counts SET quantity = 6",
     "UPDATE counts SET counted_at = now()",

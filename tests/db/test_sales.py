@@ -69,7 +69,7 @@ def test_spanish_headings_semicolons_and_latin_letters_are_read(tmp_path: Path) 
         ("MAM-BOC-001,MAC-R8-T,12 maybe,,", "quantity_sold must be a number, not '12 maybe'"),
         ("MAM-BOC-001,MAC-R8-T,2.5,,", "quantity_sold must be a whole number"),
         ("MAM-BOC-001,MAC-R99-T,3,,", "names the pot 'MAC-R99-T', which is not in the catalogue"),
-        ("MAM-XXX-001,MAC-R8-T,3,,", "names the product 'MAM-XXX-001', which is not in the catalogue"),
+        ("MAM-ZZZ-001,MAC-R8-T,3,,", "names the product 'MAM-ZZZ-001', which is not in the catalogue"),
         ("ZZZ,,3,,", "names the code 'ZZZ', which is neither a product's nor in the price list"),
         (",,3,,", "names neither product_sku nor code"),
         ("MAM-BOC-001,MAC-R8-T,3,31/2/2025,", "sale_date"),
