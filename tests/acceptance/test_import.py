@@ -59,18 +59,33 @@ def test_the_client_s_files_from_first_to_last(site: Site, demo_url: str) -> Non
         assert ask(connection, "SELECT count(*) FROM stock_movements") == 1326
 
 
+def wait_until_it_waits(connection: Connection) -> None:
+    """For our lock, or for any other in this database: then it is half-way."""
+    waiting = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+        " WHERE NOT granted AND datname = current_database()"
+    )
+    others = text("SELECT state, wait_event, query FROM pg_stat_activity WHERE datname = current_database()")
+    deadline = time.monotonic() + 90
+    while not connection.execute(waiting).scalar():
+        if time.monotonic() > deadline:
+            connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+            raise AssertionError(connection.execute(others).all())
+        time.sleep(0.1)
+
+
 def test_an_import_that_is_stopped_in_the_middle_leaves_nothing(site: Site, demo_url: str) -> None:
     species = write_species_list(site.folder)
     with connect(demo_url) as connection:
         families = ask(connection, "SELECT count(*) FROM product_families")
         connection.execute(text("LOCK TABLE products IN EXCLUSIVE MODE"))  # so that it waits half-way
         running = site.start("import", "species", species, "--max-rejects", "1")
-        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'products'::regclass")
-        deadline = time.monotonic() + 60
-        while not connection.execute(waiting).scalar() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        running.send_signal(signal.SIGTERM)
-        _, err = running.communicate(timeout=60)
+        try:
+            wait_until_it_waits(connection)
+            running.send_signal(signal.SIGTERM)
+            _, err = running.communicate(timeout=60)
+        finally:
+            running.kill()
         connection.rollback()
 
         assert (running.returncode, "interrupted" in err) == (130, True)

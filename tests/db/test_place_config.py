@@ -267,10 +267,11 @@ def test_what_was_changed_in_the_map_is_changed_and_what_is_wrong_is_told(
     reports = import_map(nursery, save(tmp_path, out))
 
     assert sites(nursery)[0]["name"] == "Nave Uno"
-    reasons = [reason for report in reports for _, reason in report.rejected]
-    assert "storage_area 'N01-SURR' is not in storage_areas; did you mean 'N01-SUR'?" in reasons[0]
-    assert "the database refuses it" in reasons[1]
-    assert reasons[2] == "is neither a bay, a bed nor a place"
+    reasons = " | ".join(reason for report in reports for _, reason in report.rejected)
+    assert "storage_area 'N01-SURR' is not in storage_areas; did you mean 'N01-SUR'?" in reasons
+    assert "it breaks the rule code" in reasons
+    assert "is neither a bay, a bed nor a place" in reasons
+    assert sum(len(report.rejected) for report in reports) == 3
 
 
 def test_a_map_of_something_else_is_told(nursery: Connection, tmp_path: Path) -> None:
