@@ -18,6 +18,7 @@ from sqlalchemy import Connection, exists, func, insert, select, update
 from db.audit_photos import TAKEN
 from db.audits import AuditRow
 from db.errors import AuditRefused
+from db.holding import HOLDS
 from db.models.audits import Audit, Correction, SessionCorrection
 from db.models.catalog import Product
 from db.models.photos import Image, PhotoSession
@@ -26,9 +27,6 @@ from db.models.vocabulary import AuditStatus
 from db.stock import Tally
 from pipeline.audit.ratio import Bias, Corrected, correct
 from pipeline.audit.records import Season, season_of
-
-# Of a row of `session_corrections`: whether it is part of what is booked.
-HOLDS = ~exists().where(Restatement.session_id == SessionCorrection.session_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,19 +10,22 @@ from __future__ import annotations
 import datetime as dt
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, text
 
 from db.engine import connect
 from db.errors import SchemaMismatch
 from db.partitions import DAYS_AHEAD, ensure_partitions
-from db.roles import ensure_roles
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# Alembic takes a third of a second to import, and every command checks the revision: only what migrates
+# loads it.
 
 _SCRIPTS = Path(__file__).with_name("migrations")
+_PATTERN = "r[0-9][0-9][0-9][0-9]_*.py"  # one file a revision, named by its number
 
 
 def upgrade(address: str | URL) -> None:
@@ -33,6 +36,10 @@ def upgrade(address: str | URL) -> None:
     Each revision is a transaction: one that fails leaves the database at the revision before it. Raises
     SchemaMismatch, and changes nothing, when the database is ahead of this program.
     """
+    from alembic import command
+
+    from db.roles import ensure_roles
+
     with connect(address) as connection:
         _refuse_unknown(current(connection))
         command.upgrade(_config(connection), "head")
@@ -45,16 +52,19 @@ def upgrade(address: str | URL) -> None:
 
 def head() -> str:
     """The revision that this program was written for."""
-    revision = _scripts().get_current_head()
-    if revision is None:
+    known = _known()
+    if not known:
         raise SchemaMismatch("This copy of Demeter holds no migrations: install it again.")
-    return revision
+    return max(known)
 
 
 def current(connection: Connection) -> str | None:
     """The database's revision; None where nothing was ever migrated. Leaves no transaction open."""
     with nullcontext() if connection.in_transaction() else connection.begin():
-        return MigrationContext.configure(connection).get_current_revision()
+        if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+            return None
+        revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return revision
 
 
 def check(connection: Connection) -> None:
@@ -72,27 +82,30 @@ def check(connection: Connection) -> None:
 
 def draft(address: str | URL, message: str) -> None:
     """Write the revision that would take the database to the models. Read it before you keep it."""
+    from alembic import command
+
     with connect(address) as connection:
         rev_id = f"{int(head()) + 1:04}"
         command.revision(_config(connection), message, autogenerate=True, rev_id=rev_id)
 
 
 def _refuse_unknown(revision: str | None) -> None:
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if revision is not None and revision not in known:
+    if revision is not None and revision not in _known():
         raise SchemaMismatch(
             f"The database is at revision {revision}, which this program does not know (it knows {head()}): "
             "a newer Demeter migrated it, so upgrade the program."
         )
 
 
+def _known() -> set[str]:
+    return {path.name[1:5] for path in _SCRIPTS.glob(f"versions/{_PATTERN}")}
+
+
 def _config(connection: Connection) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.set_main_option("file_template", "r%%(rev)s_%%(slug)s")
     config.attributes["connection"] = connection
     return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(_SCRIPTS))

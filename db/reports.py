@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
-from db.corrections import HOLDS
+from db.holding import HOLDS
 from db.models.audits import Audit, Correction, SessionCorrection
 from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductState
 from db.models.places import StorageBin, StorageLocation
