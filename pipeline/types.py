@@ -7,79 +7,22 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
-from enum import IntEnum, StrEnum
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+# So that they can be had from here. They live where no numpy is loaded, for commands that only ask the books.
+from pipeline.words import Check as Check
+from pipeline.words import ContainerKind as ContainerKind
+from pipeline.words import PhotoStatus as PhotoStatus
+from pipeline.words import Role as Role
+from pipeline.words import Severity as Severity
+from pipeline.words import Thing as Thing
+
 Boxes = NDArray[np.float32]  # (n, 4): x1 y1 x2 y2
 Polygon = NDArray[np.float32]  # (k, 2): x y, closed implicitly
 Pixels = NDArray[np.uint8]  # (height, width, 3): blue green red
-
-
-class ContainerKind(StrEnum):
-    """What plants stand in. `LOOSE` gathers the plants that stand in no container we recognised."""
-
-    SEGMENT = "segment"
-    BOX = "box"
-    PLUG_TRAY = "plug_tray"
-    SEEDLING_TRAY = "seedling_tray"
-    LOOSE = "loose"
-
-
-class Role(StrEnum):
-    """Whether a container belongs to the bed that was photographed, or is a neighbour's in the background."""
-
-    MAIN = "main"
-    BACKGROUND = "background"
-
-
-class Thing(IntEnum):
-    """What stands in a place for a plant, as `Detections.classes` holds it."""
-
-    PLANT = 0
-    EMPTY_POT = 1
-    DEAD_PLANT = 2
-
-
-class PhotoStatus(StrEnum):
-    """`WARNING` is a count to be looked at; it is not a failure. `REFUSED` must not be booked: a better photo
-    is wanted."""
-
-    COMPLETED = "completed"
-    WARNING = "warning"
-    REFUSED = "refused"
-    FAILED = "failed"
-
-
-class Check(StrEnum):
-    """What the photo gate looks at (pipeline/gate.py). Each has a setting of its own, `gate_` before its
-    name."""
-
-    UNREADABLE = "unreadable"
-    DARK = "dark"
-    BRIGHT = "bright"
-    HAZE = "haze"
-    MOTION = "motion"
-    BLUR = "blur"
-    SMALL = "small"
-    ANGLE = "angle"
-    TURNED = "turned"
-    FLOOR = "floor"
-    EMPTY = "empty"
-    LOOSE = "loose"
-    STRANGE = "strange"
-    REPEAT = "repeat"
-
-
-class Severity(StrEnum):
-    """What becomes of a photo about which something was found: only told to machines, looked at, not
-    booked."""
-
-    NOTE = "note"
-    WARNING = "warning"
-    REFUSAL = "refusal"
 
 
 @dataclass(frozen=True, slots=True)

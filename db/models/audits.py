@@ -28,7 +28,7 @@ from db.models.catalog import Product
 from db.models.people import User
 from db.models.photos import PhotoSession
 from db.models.vocabulary import AuditStatus, BinCategory
-from pipeline.audit.records import Season
+from pipeline.words import Season
 
 
 class Audit(Base):

@@ -43,7 +43,7 @@ from db.models.catalog import PackagingCatalog, Product, ProductSize
 from db.models.people import User
 from db.models.places import StorageLocation
 from db.models.vocabulary import ContainerRole, ImageStatus, RunStatus, SessionStatus, UploadSource
-from pipeline.types import Check, ContainerKind, Severity
+from pipeline.words import Check, ContainerKind, Severity
 
 Pixels = Annotated[float, mapped_column(REAL)]
 Measured = Annotated[float, mapped_column(REAL, server_default=text("0"))]  # 0 where nothing was measured

@@ -152,8 +152,12 @@ def _footnotes(corrected: list[dict[str, Any]]) -> list[str]:
 
 def warn_of_expired(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """On stderr: the products here whose counts are no longer corrected, since their audit is too old."""
-    from db.corrections import expired
+    from db.holding import has_corrections
     from demeter_cli import output
+
+    if not has_corrections(connection):
+        return
+    from db.corrections import expired
 
     for row in expired(connection, {row["sku"] for row in rows}, dt.datetime.now(dt.UTC)):
         output.tell(

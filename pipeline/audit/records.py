@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.types import Container
-
-
-class Season(StrEnum):
-    """Climatology's quarters, named by the initials of their months: they mean the same on both sides of
-    the equator (DJF is summer in Mendoza and winter in Madrid)."""
-
-    DJF = "DJF"
-    MAM = "MAM"
-    JJA = "JJA"
-    SON = "SON"
-
-    @property
-    def months(self) -> str:
-        return {"DJF": "Dec–Feb", "MAM": "Mar–May", "JJA": "Jun–Aug", "SON": "Sep–Nov"}[self.value]
+from pipeline.words import Season as Season
 
 
 def season_of(taken: dt.datetime) -> Season:

@@ -1,0 +1,83 @@
+"""The closed lists of words that the pipeline and the tables share. A leaf that loads nothing."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class ContainerKind(StrEnum):
+    """What plants stand in. `LOOSE` gathers the plants that stand in no container we recognised."""
+
+    SEGMENT = "segment"
+    BOX = "box"
+    PLUG_TRAY = "plug_tray"
+    SEEDLING_TRAY = "seedling_tray"
+    LOOSE = "loose"
+
+
+class Role(StrEnum):
+    """Whether a container belongs to the bed that was photographed, or is a neighbour's in the background."""
+
+    MAIN = "main"
+    BACKGROUND = "background"
+
+
+class Thing(IntEnum):
+    """What stands in a place for a plant, as `Detections.classes` holds it."""
+
+    PLANT = 0
+    EMPTY_POT = 1
+    DEAD_PLANT = 2
+
+
+class PhotoStatus(StrEnum):
+    """`WARNING` is a count to be looked at; it is not a failure. `REFUSED` must not be booked: a better photo
+    is wanted."""
+
+    COMPLETED = "completed"
+    WARNING = "warning"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class Check(StrEnum):
+    """What the photo gate looks at (pipeline/gate.py). Each has a setting of its own, `gate_` before its
+    name."""
+
+    UNREADABLE = "unreadable"
+    DARK = "dark"
+    BRIGHT = "bright"
+    HAZE = "haze"
+    MOTION = "motion"
+    BLUR = "blur"
+    SMALL = "small"
+    ANGLE = "angle"
+    TURNED = "turned"
+    FLOOR = "floor"
+    EMPTY = "empty"
+    LOOSE = "loose"
+    STRANGE = "strange"
+    REPEAT = "repeat"
+
+
+class Severity(StrEnum):
+    """What becomes of a photo about which something was found: only told to machines, looked at, not
+    booked."""
+
+    NOTE = "note"
+    WARNING = "warning"
+    REFUSAL = "refusal"
+
+
+class Season(StrEnum):
+    """Climatology's quarters, named by the initials of their months: they mean the same on both sides of
+    the equator (DJF is summer in Mendoza and winter in Madrid)."""
+
+    DJF = "DJF"
+    MAM = "MAM"
+    JJA = "JJA"
+    SON = "SON"
+
+    @property
+    def months(self) -> str:
+        return {"DJF": "Dec–Feb", "MAM": "Mar–May", "JJA": "Jun–Aug", "SON": "Sep–Nov"}[self.value]
