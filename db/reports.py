@@ -18,9 +18,10 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     select,
+    true,
 )
-from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
 from db.holding import HOLDS
@@ -135,30 +136,37 @@ def _corrects(lots: Subquery) -> ColumnElement[bool]:
 
 
 def _lots(as_of: dt.datetime | None) -> Select[Any]:
-    """Per batch: the plants booked until then, and the bounds of its last count, moved along."""
-    until = literal(True) if as_of is None else StockMovement.occurred_at <= as_of
-    booked = (
-        select(StockMovement.batch_id, func.sum(StockMovement.quantity).label("plants"))
-        .where(until)
-        .group_by(StockMovement.batch_id)
-        .subquery()
-    )
+    """Per batch: the plants booked until then, and the bounds of its last count, moved along.
+
+    That is the last count and what moved after it: a few index entries of each batch, however many years of
+    movements lie before. The sum of all movements is the same (db/ledger.py).
+    """
     counts = aliased(Count)
     counted_until = literal(True) if as_of is None else counts.counted_at <= as_of
     last = (
-        select(
-            *(counts.batch_id, counts.session_id, counts.counted_at),
-            *(counts.quantity, counts.low, counts.high),
-        )
-        .where(counts.status == CountStatus.ACCEPTED.value, counted_until)
-        .ext(distinct_on(counts.batch_id))
-        .order_by(counts.batch_id, counts.counted_at.desc(), counts.id.desc())
-        .subquery()
+        select(counts.session_id, counts.counted_at, counts.quantity, counts.low, counts.high)
+        .where(counts.batch_id == StockBatch.id, counts.status == CountStatus.ACCEPTED.value, counted_until)
+        .order_by(counts.counted_at.desc(), counts.id.desc())
+        .limit(1)
+        .lateral("last")
     )
-    since = booked.c.plants - last.c.quantity
+    plants: Any = StockBatch.quantity_current
+    if as_of is not None:
+        moved = (
+            select(func.coalesce(func.sum(StockMovement.quantity), 0))
+            .where(
+                StockMovement.batch_id == StockBatch.id,
+                StockMovement.occurred_at > func.coalesce(last.c.counted_at, literal_column("'-infinity'")),
+                StockMovement.occurred_at <= as_of,
+            )
+            .correlate(StockBatch, last)
+            .scalar_subquery()
+        )
+        plants = func.coalesce(last.c.quantity, 0) + moved
+    since = plants - last.c.quantity
     return select(
-        booked.c.batch_id,
-        booked.c.plants,
+        StockBatch.id.label("batch_id"),
+        plants.label("plants"),
         # A count by hand has no bounds: it is exact. `greatest` would make 0 of what was never counted.
         case(
             (
@@ -169,4 +177,4 @@ def _lots(as_of: dt.datetime | None) -> Select[Any]:
         (func.coalesce(last.c.high, last.c.quantity) + since).label("high"),
         last.c.counted_at,
         last.c.session_id,
-    ).outerjoin(last, and_(last.c.batch_id == booked.c.batch_id))
+    ).outerjoin(last, true())
