@@ -170,7 +170,8 @@ _STATEMENTS = (
             + n * (interval '27 days' / :per_month)
     FROM stock_batches AS batch, generate_series(1, :months) AS month,
         generate_series(0, :per_month - 1) AS n,
-        LATERAL (SELECT (ARRAY['plantar', 'muerte', 'ventas'])[n % 3 + 1] AS name, (ARRAY[1, -1, -1])[n % 3 + 1] AS sign) AS kind
+        LATERAL (SELECT (ARRAY['plantar', 'muerte', 'ventas'])[n % 3 + 1] AS name,
+            (ARRAY[1, -1, -1])[n % 3 + 1] AS sign) AS kind
     WHERE batch.batch_code ~ '^YEARS-'
     """,
     # What each photo says: a thousand plants and a bit, never the same; so stock never runs out.
