@@ -78,8 +78,8 @@ class PipelineConfig:
     estimator: str = "density-map"  # one of ESTIMATORS
     max_megapixels: float = 120.0
     min_side: int = 64
-    # What follows changes what becomes of a count, or how fast it is made, and the count at most by the last
-    # digits of a score.
+    # What follows changes what becomes of a count, or how fast it is made; the count itself at most by plants
+    # whose scores are so near the threshold that the precision decides.
     gate: GateConfig = GateConfig()
     workers: int = 1
     threads: int = 0  # per worker; 0: twice its share of the cores

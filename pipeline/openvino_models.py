@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import PipelineConfig
 from pipeline.density import CELL
+from pipeline.devices import device_for
 from pipeline.errors import ModelError
 from pipeline.machine import cores, default_threads
 from pipeline.masks import best_finds, containers_from_masks
@@ -118,7 +119,8 @@ def _compile(card: ModelCard, config: PipelineConfig) -> Any:
     options = {"PERFORMANCE_HINT": "THROUGHPUT"}
     if config.precision in {"f32", "bf16"}:
         options["INFERENCE_PRECISION_HINT"] = config.precision
-    if config.device == "CPU":
+    device = device_for("openvino", config.device)
+    if device == "CPU":
         # Pinned, the only thread of each of two processes would be on the same core.
         options["ENABLE_CPU_PINNING"] = "NO"
         options |= {"INFERENCE_NUM_THREADS": str(threads), "NUM_STREAMS": str(threads)}
@@ -133,7 +135,7 @@ def _compile(card: ModelCard, config: PipelineConfig) -> Any:
         image.preprocess().convert_element_type(ov.Type.f32)
         image.preprocess().convert_color(ov.preprocess.ColorFormat.RGB).scale(255.0)
         with _alone_in(cache), _same_signal_stack():
-            compiled = core.compile_model(steps.build(), config.device, options)
+            compiled = core.compile_model(steps.build(), device, options)
     except RuntimeError as error:  # OpenVINO raises nothing narrower.
         reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
         raise ModelError(f"OpenVINO cannot use {card.weights} on {config.device}: {reason}") from error

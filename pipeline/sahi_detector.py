@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.config import PipelineConfig
+from pipeline.devices import device_for
 from pipeline.errors import ModelError
 from pipeline.merge import from_sahi
 from pipeline.things import things_of
@@ -37,7 +38,7 @@ class SahiDetector:
                 model_type=model_type,
                 model_path=str(card.weights),
                 confidence_threshold=floor,
-                device=config.device.lower(),
+                device=device_for(model_type, config.device),
                 image_size=card.width,
             )
         except ImportError as error:

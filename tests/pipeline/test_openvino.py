@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import stat
 import subprocess
@@ -141,6 +143,59 @@ def test_a_network_that_takes_no_picture_is_refused(tmp_path: Path) -> None:
     card = save(tmp_path, model, {"name": "vector"})
     with pytest.raises(ModelError, match=r"OpenVINO cannot use .*vector\.xml on CPU: \S"):
         load_detector(with_detector(tiny_config(tmp_path), card))
+
+
+def test_a_network_for_four_channels_is_refused(tmp_path: Path) -> None:
+    image = op.parameter([1, 4, SIDE, SIDE], np.float32)
+    weights = np.ones((5, 4, 1, 1), np.float32)
+    same = np.zeros(2, np.int64)
+    boxes = op.convolution(image, weights, [1, 1], same, same, [1, 1])
+    card = save(
+        tmp_path, ov.Model([op.reshape(boxes, np.array([1, 5, -1]), False)], [image]), {"name": "four"}
+    )
+    with pytest.raises(ModelError, match=r"OpenVINO cannot use .*four\.xml on CPU: \S"):
+        load_detector(with_detector(tiny_config(tmp_path), card))
+
+
+COUNT_BLOBS = """
+import sys
+from pathlib import Path
+import numpy as np
+from pipeline.config import ModelChoice, PipelineConfig
+from pipeline.detect import load_detector
+from tests.pipeline.networks import CELL, SIDE
+card = ModelChoice(Path(sys.argv[1]))
+detector = load_detector(PipelineConfig(card, card, tile=SIDE, threads=1, precision="f32"))
+tile = np.zeros((SIDE, SIDE, 3), np.uint8)
+tile[CELL : 2 * CELL, 2 * CELL : 3 * CELL] = 255
+print(len(detector([tile])[0]))
+"""
+
+
+def test_a_processor_without_avx512_counts_too(tmp_path: Path) -> None:
+    card = save_detector(tmp_path / "models")
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_BLOBS, card],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1\n"
+
+
+def test_what_another_version_left_in_the_cache_is_not_taken(tmp_path: Path) -> None:
+    config = replace(tiny_config(tmp_path), cache_dir=tmp_path / "cache")
+    tile = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    expected = load_detector(config)([tile])[0]
+    (blob,) = (tmp_path / "cache").glob("*.blob")
+    data = blob.read_bytes()
+    version = re.search(rb"20\d\d\.\d+\.\d+", data)
+    assert version is not None
+    blob.write_bytes(data.replace(version[0], b"1999.9.9".ljust(len(version[0]), b"0")))
+    again = load_detector(config)([tile])[0]
+    assert np.array_equal(again.boxes, expected.boxes)
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
