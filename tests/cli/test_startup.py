@@ -66,3 +66,14 @@ def test_the_top_level_help_does_not_load_pydantic_either() -> None:
 def test_a_heavy_module_would_be_noticed() -> None:
     _, modules, _ = loaded_by("count", "no-such-photo.jpg")
     assert {"rich", "pydantic_settings"} <= modules
+
+
+def test_asking_the_books_loads_neither_arrays_nor_migrations(
+    demo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMETER_DATABASE_URL", demo_url)
+    code, modules, printed = loaded_by("report", "stock")
+    assert code == 0
+    assert "No stock" in printed
+    assert {"sqlalchemy", "psycopg"} <= modules
+    assert modules & {"numpy", "cv2", "PIL", "alembic", "openvino", "sahi", "boto3", "psutil"} == set()
