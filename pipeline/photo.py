@@ -22,7 +22,7 @@ from pipeline.look import View, look
 from pipeline.phash import perceptual_hash
 from pipeline.quality import Frame
 from pipeline.reckon import decide, reckon
-from pipeline.regions import LOOSE, map_regions
+from pipeline.regions import LOOSE, RegionMap, map_regions
 from pipeline.types import (
     Container,
     Detections,
@@ -70,7 +70,7 @@ class Counter:
             regions = map_regions(containers, info.width, info.height)
             view = look(pixels, self.detector, config, regions)
         with clock.stage("estimate"):
-            evidence = self._evidence(pixels, view, containers, photo)
+            evidence = self._evidence(pixels, view, (containers, regions), photo)
             bed = gate.quality_of_bed(frame, evidence)
             reckoned = reckon(evidence, bed, self.detector.card, config)
             phash = perceptual_hash(frame.small)
@@ -103,11 +103,13 @@ class Counter:
             phash=perceptual_hash(frame.small),
         )
 
-    def _evidence(self, pixels: Pixels, view: View, containers: list[Container], photo: Photo) -> Evidence:
+    def _evidence(
+        self, pixels: Pixels, view: View, where: tuple[list[Container], RegionMap], photo: Photo
+    ) -> Evidence:
         """What was seen, with the plants told from doubtful boxes and the bed from those behind it."""
         nobody = np.full(len(view.found), LOOSE, np.intp)
-        gathered = gather(pixels, view, containers, np.ones(len(view.found), np.bool_), nobody)
-        decided = decide(gathered, self.detector.card, self.detector.min_score)
+        gathered = gather(pixels, view, where[0], np.ones(len(view.found), np.bool_), nobody)
+        decided = decide(replace(gathered, painted=where[1]), self.detector.card, self.detector.min_score)
         return replace(decided, spacings=photo.spacings)
 
 

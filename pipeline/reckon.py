@@ -83,7 +83,8 @@ def decide(evidence: Evidence, card: ModelCard, min_score: float) -> Evidence:
     found, calibration = evidence.found, card.calibration
     # Loose plants of the background are gathered anew below.
     containers = [c for c in evidence.containers if c.kind is not ContainerKind.LOOSE]
-    bare = replace(evidence, containers=tuple(containers), painted=None)
+    painted = evidence.painted if len(containers) == len(evidence.containers) else None
+    bare = replace(evidence, containers=tuple(containers), painted=painted)
     plants = len(found)
     boxes = np.concatenate([found.boxes, evidence.pots.boxes])
     owner = assign(boxes, bare.regions)
