@@ -44,9 +44,9 @@ class Entry:
 
     A transfer is two entries, out and in, with one `transfer_id`, whose quantities times `plants_per_pot` sum
     to zero; plants that died on the way are a third, a `muerte`. A `manual_init` brings a hand count with it.
-    An entry whose `idempotency_key` was booked before is not booked again. The day of `occurred_at` is that of
-    its own time zone, so let it be the site's. A sale without a price gets that of the price list on its day,
-    if there is one.
+    An entry whose `idempotency_key` was booked before is not booked again. The day of `occurred_at` is read
+    in its own time zone, so let it be the site's. A sale without a price gets that of the price list on its
+    day, if there is one.
     """
 
     movement_type: MovementType
@@ -218,7 +218,7 @@ def _with_counts(
 
 
 def _with_prices(connection: Connection, entries: Sequence[Entry], batch_ids: Sequence[int]) -> list[Entry]:
-    """The entries, each sale with its price. A reversal has that of what it reverses, also where it is none."""
+    """The entries, each sale with its price. A reversal has that of what it reverses, be it none."""
     keys = [(batch, entry.occurred_at.date()) for entry, batch in zip(entries, batch_ids, strict=True)]
     wanted = [
         (entry.movement_type, entry.unit_price, entry.reverses_id) == (MovementType.VENTAS, None, None)

@@ -104,8 +104,8 @@ def close(
 ) -> Closed:
     """Close the month that is next in order, in the caller's transaction; the first closes all before it too.
 
-    `key` signs the seal. Raises Forbidden, and LedgerRefused where the month is not over or not next, or where
-    counts of it are neither accepted nor rejected (`undecided` leaves them so for good).
+    `key` signs the seal. Raises Forbidden, and LedgerRefused where the month is not over or not next, or
+    where counts of it are neither accepted nor rejected (`undecided` leaves them so for good).
     """
     require_role(connection, user_id, Role.SUPERVISOR)
     hold_books(connection)
