@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, cast, or_, select
@@ -56,6 +57,8 @@ class Line:
     undoes: int | None
     undone_by: int | None
     batch: str
+    unit_price: Decimal | None
+    total_price: Decimal | None
 
 
 def movements(connection: Connection, chosen: Chosen, limit: int | None = None) -> list[Line]:
@@ -75,7 +78,7 @@ def _joined() -> Any:
         *(table.quantity, Product.common_name, Product.sku, ProductState.code, ProductSize.code),
         *(PackagingCatalog.sku, StorageBin.category, User.email, table.source_type),
         *(table.reason_description, cast(table.transfer_id, Text), table.reverses_movement_id, undone.id),
-        StockBatch.batch_code,
+        *(StockBatch.batch_code, table.unit_price, table.total_price),
     )
     return (
         select(*columns)

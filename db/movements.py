@@ -25,6 +25,7 @@ from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import CountSource, CountStatus, MovementSource, MovementType, Role
 from db.periods import hold_periods, require_open
 from db.stock import reject_count, settle_batches
+from db.valuation import batch_prices
 
 # Of an entry that reverses nothing; types that are missing go either way.
 SIGNS = {
@@ -43,7 +44,9 @@ class Entry:
 
     A transfer is two entries, out and in, with one `transfer_id`, whose quantities times `plants_per_pot` sum
     to zero; plants that died on the way are a third, a `muerte`. A `manual_init` brings a hand count with it.
-    An entry whose `idempotency_key` was booked before is not booked again.
+    An entry whose `idempotency_key` was booked before is not booked again. The day of `occurred_at` is read
+    in its own time zone, so let it be the site's. A sale without a price gets that of the price list on its
+    day, if there is one.
     """
 
     movement_type: MovementType
@@ -102,7 +105,7 @@ def _book_fresh(connection: Connection, entries: Sequence[Entry]) -> list[Booked
                 "into pots first, or book a death or an adjustment",
                 entry,
             )
-    entries = _with_counts(connection, entries, batch_ids, held)
+    entries = _with_prices(connection, _with_counts(connection, entries, batch_ids, held), batch_ids)
     ids = write_entries(connection, _rows(entries, batch_ids, held))
     # `foto` entries are in the name of whoever books first; they follow from all entries alike.
     settled = settle_batches(connection, held, entries[0].user_id)
@@ -212,6 +215,22 @@ def _with_counts(
         ).scalar_one()
         result[index] = replace(entry, count_id=count)
     return result
+
+
+def _with_prices(connection: Connection, entries: Sequence[Entry], batch_ids: Sequence[int]) -> list[Entry]:
+    """The entries, each sale with its price. A reversal has that of what it reverses, be it none."""
+    keys = [(batch, entry.occurred_at.date()) for entry, batch in zip(entries, batch_ids, strict=True)]
+    wanted = [
+        (entry.movement_type, entry.unit_price, entry.reverses_id) == (MovementType.VENTAS, None, None)
+        for entry in entries
+    ]
+    if not any(wanted):
+        return list(entries)
+    prices = batch_prices(connection, {key for key, sold in zip(keys, wanted, strict=True) if sold})
+    return [
+        replace(entry, unit_price=prices.get(key)) if sold else entry
+        for entry, key, sold in zip(entries, keys, wanted, strict=True)
+    ]
 
 
 def _stock_at(connection: Connection, batch_id: int, moment: dt.datetime) -> int:

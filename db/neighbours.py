@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from sqlalchemy import Connection, delete, insert, select
 
+from db.batches import among
 from db.geojson import Ring, flatten, outer_ring
 from db.models.places import LocationRelationship, StorageLocation
 from db.models.vocabulary import RelationshipType
@@ -23,23 +24,40 @@ def refresh_neighbours(connection: Connection) -> int:
     rows = connection.execute(
         select(table.id, table.geometry).where(table.active, table.geometry.is_not(None)).order_by(table.id)
     ).all()
-    kind = RelationshipType.ADJACENT_TO.value
-    connection.execute(delete(LocationRelationship).where(LocationRelationship.relationship_type == kind))
     if not rows:
-        return 0
+        return _keep_only(connection, {})
     origin = outer_ring(rows[0].geometry)[0]
     rings = {row.id: flatten(outer_ring(row.geometry), origin) for row in rows}
-    pairs = [
+    return _keep_only(
+        connection, {(one, other): Decimal(f"{shared:.2f}") for one, other, shared in neighbours(rings)}
+    )
+
+
+def _keep_only(connection: Connection, pairs: Mapping[tuple[int, int], Decimal]) -> int:
+    """Write what has changed and no more, so that the audit log tells of changes only."""
+    table, kind = LocationRelationship, RelationshipType.ADJACENT_TO.value
+    held = {
+        (row.parent_location_id, row.child_location_id): row
+        for row in connection.execute(
+            select(table.id, table.parent_location_id, table.child_location_id, table.shared_m).where(
+                table.relationship_type == kind
+            )
+        )
+    }
+    stale = [row.id for pair, row in held.items() if pairs.get(pair) != row.shared_m]
+    connection.execute(delete(table).where(among(table.id, stale)))
+    fresh = [
         {
-            "parent_location_id": one,
-            "child_location_id": other,
+            "parent_location_id": pair[0],
+            "child_location_id": pair[1],
             "relationship_type": kind,
-            "shared_m": Decimal(f"{shared:.2f}"),
+            "shared_m": shared,
         }
-        for one, other, shared in neighbours(rings)
+        for pair, shared in pairs.items()
+        if pair not in held or held[pair].shared_m != shared
     ]
-    if pairs:
-        connection.execute(insert(LocationRelationship), pairs)
+    if fresh:
+        connection.execute(insert(table), fresh)
     return len(pairs)
 
 

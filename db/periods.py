@@ -16,11 +16,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row, func, insert, select
 
+from db.acting import require_role
 from db.errors import ClosedPeriod, LedgerRefused
 from db.models.people import User
 from db.models.periods import Period, PeriodEntry
 from db.models.stock import Count, StockMovement
-from db.models.vocabulary import CountStatus, SealedKind
+from db.models.vocabulary import CountStatus, Role, SealedKind
 from db.seals import Head, Seals, period_hash, seals_of, sign
 
 # As in the database's function hold_periods(): shared by who writes, taken alone by who closes.
@@ -53,6 +54,11 @@ class Damage:
 def hold_periods(connection: Connection) -> dt.datetime | None:
     """Since when the books are open (None: from the beginning). It stays so until the transaction ends."""
     return connection.scalar(select(func.hold_periods()))
+
+
+def hold_books(connection: Connection) -> None:
+    """Wait until nobody writes in the books, and keep everybody else from it until the transaction ends."""
+    connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
 def require_open(connection: Connection, moment: dt.datetime) -> dt.datetime | None:
@@ -98,10 +104,11 @@ def close(
 ) -> Closed:
     """Close the month that is next in order, in the caller's transaction; the first closes all before it too.
 
-    `key` signs the seal. Raises LedgerRefused where the month is not over or not next, or where counts of it
-    are neither accepted nor rejected (`undecided` leaves them so for good).
+    `key` signs the seal. Raises Forbidden, and LedgerRefused where the month is not over or not next, or
+    where counts of it are neither accepted nor rejected (`undecided` leaves them so for good).
     """
-    connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    require_role(connection, user_id, Role.SUPERVISOR)
+    hold_books(connection)
     now = connection.scalar(select(func.now()))
     previous = connection.execute(
         select(Period.id, Period.month, Period.ends_at, Period.hash).order_by(Period.month.desc()).limit(1)

@@ -11,6 +11,7 @@ reversals, and new ones are booked. A line that comes out the same is left alone
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -28,10 +29,10 @@ from db.models.reconciliations import Reconciliation, ReconciliationLine, Reconc
 from db.models.stock import StockMovement
 from db.models.vocabulary import LineVerdict, MovementSource, MovementType, Role
 from db.movements import Entry, book, undo
+from db.periods import hold_books
 from db.reconcile import reconcile_period
 from db.reconciling import Line, LineKey, Period, allocate
 
-_LOCK = 0x44454D4554455202  # "DEMETER" and a number: one reconciliation is posted at a time
 _REASONS = {
     LineVerdict.SALE: "calculated sale: unexplained outflow between two counts",
     LineVerdict.LOSS: "unexplained loss between two counts",
@@ -81,15 +82,22 @@ def _standing(line: Line, before: Row[Any] | None, posted: Mapping[int, int]) ->
 
 
 def post(
-    connection: Connection, period: Period, user: int, places: Sequence[str] = (), *, gains: bool = False
+    connection: Connection,
+    period: Period,
+    user: int,
+    places: Sequence[str] = (),
+    *,
+    gains: bool = False,
+    zone: dt.tzinfo = dt.UTC,
 ) -> Posted:
     """Keep the period's lines and book what they infer; with `gains`, also what was found too many.
+    Sales get the price of the price list on their day in the zone.
 
     In the caller's transaction, through `db.engine.retry`. Posting again changes nothing unless a line has
     changed. Raises Forbidden, AlreadyReconciled, and what `db.movements.book` raises.
     """
     require_role(connection, user, Role.SUPERVISOR)
-    connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    hold_books(connection)  # so that what is booked follows from what was read
     before = _versions(connection, period)
     lines = reconcile_period(connection, period, places, before)
     changed = [line for line in lines if _differs(line, before.get(line.key), gains=gains)]
@@ -115,7 +123,7 @@ def post(
         insert(ReconciliationLine).returning(ReconciliationLine.id, sort_by_parameter_order=True), rows
     ).all()
     due = [_due(line, gains=gains) for line in changed]
-    _book(connection, list(zip(ids, changed, due, strict=True)), user)
+    _book(connection, list(zip(ids, changed, due, strict=True)), (user, zone))
     sales = [-plants for line, plants in zip(changed, due, strict=True) if line.verdict is LineVerdict.SALE]
     return Posted(
         reconciliation,
@@ -261,9 +269,12 @@ def _take_back(connection: Connection, lines: Collection[int], user: int) -> Non
             connection.execute(insert(posting).values(line_id=line, movement_id=booked.id))
 
 
-def _book(connection: Connection, lines: Sequence[tuple[int, Line, int]], user: int) -> None:
-    """Book what is due for each line, shared out among its batches, at the time of its closing count."""
-    entries, owners = [], []
+def _book(connection: Connection, lines: Sequence[tuple[int, Line, int]], how: tuple[int, dt.tzinfo]) -> None:
+    """Book what is due for each line, shared out among its batches, at the time of its closing count.
+
+    `how` is who books, and the time zone of the site.
+    """
+    (user, zone), entries, owners = how, [], []
     for line_id, line, due in lines:
         closing = line.closing
         if closing is None or not due:
@@ -275,7 +286,7 @@ def _book(connection: Connection, lines: Sequence[tuple[int, Line, int]], user: 
                     movement_type=MovementType.VENTAS if is_sale else MovementType.AJUSTE,
                     where=batch,
                     quantity=plants,
-                    occurred_at=closing.at,
+                    occurred_at=closing.at.astimezone(zone),
                     user_id=user,
                     reason=_REASONS[line.verdict],
                     source=MovementSource.CALCULATED,

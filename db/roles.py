@@ -26,7 +26,11 @@ _READ = frozenset({"SELECT"})
 
 # Written once; triggers refuse the rest.
 APPEND_ONLY = frozenset(
-    {"stock_movements", "restatements", "session_corrections", "periods", "period_entries", "import_rows"}
+    {
+        *("stock_movements", "restatements", "session_corrections", "periods", "period_entries"),
+        *("reconciliations", "reconciliation_lines", "reconciliation_postings", "count_decisions"),
+        *("import_runs", "import_rows"),
+    }
 )
 # What processing clears before it writes it anew.
 CLEARED = frozenset({"session_containers", "session_findings", "detections", "estimations", "stock_checks"})

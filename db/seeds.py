@@ -44,17 +44,23 @@ def load_seeds(connection: Connection, folder: Path, *, overwrite: bool = False)
     files = [read_seed_file(path) for path in find_seed_files(folder)]
     tables = [_table(file) for file in files]
     with nullcontext() if connection.in_transaction() else connection.begin():
-        return [_load(connection, file, table, overwrite) for file, table in zip(files, tables, strict=True)]
+        return [
+            _load(connection, file, table, overwrite=overwrite)
+            for file, table in zip(files, tables, strict=True)
+        ]
 
 
 def load_records(connection: Connection, table: Table, name: str, records: Sequence[Record]) -> SeedReport:
-    """Load records of one table in the caller's transaction, over what is there; the report bears `name`."""
+    """Load what a person gives of one table in the caller's transaction, over what is there; no seed
+    overwrites it later. The report bears `name`."""
     columns = tuple({column: None for record in records for column in record.cells})
     file = SeedFile(Path(name), table.name, columns, tuple(records), ())
-    return _load(connection, file, _table(file), overwrite=True)
+    return _load(connection, file, _table(file), overwrite=True, remember=False)
 
 
-def _load(connection: Connection, file: SeedFile, table: Table, overwrite: bool) -> SeedReport:
+def _load(
+    connection: Connection, file: SeedFile, table: Table, *, overwrite: bool, remember: bool = True
+) -> SeedReport:
     lookup = Lookup(connection)
     rows, lines, rejects = [], [], list(file.rejects)
     for record in file.records:
@@ -63,7 +69,7 @@ def _load(connection: Connection, file: SeedFile, table: Table, overwrite: bool)
             lines.append(record.line)
         except ValueError as error:
             rejects.append(Reject(record.line, str(error)))
-    outcome = upsert(connection, table, rows, overwrite=overwrite)
+    outcome = upsert(connection, table, rows, overwrite=overwrite, remember=remember)
     rejects += [Reject(lines[rejected.row], rejected.reason) for rejected in outcome.rejected]
     return SeedReport(
         file=file.path.name,

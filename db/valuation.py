@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from sqlalchemy import Connection, select
 
+from db.batches import among
 from db.models.catalog import (
     PackagingCatalog,
     Product,
@@ -127,19 +128,24 @@ def totals(valued: Iterable[Valued]) -> Totals:
     )
 
 
-def batch_price(connection: Connection, batch_id: int, day: dt.date, currency: str = "ARS") -> Price | None:
-    """What one plant of a batch costs on a day, for a movement to keep."""
-    lot = connection.execute(
-        select(Product.sku, ProductCategory.code, PackagingCatalog.sku, ProductSize.code)
+def batch_prices(
+    connection: Connection, wanted: Collection[tuple[int, dt.date]], currency: str = "ARS"
+) -> dict[tuple[int, dt.date], Decimal]:
+    """What one plant of a batch cost on a day, for sales to keep; what had no price is left out."""
+    rows = connection.execute(
+        select(StockBatch.id, Product.sku, ProductCategory.code, PackagingCatalog.sku, ProductSize.code)
         .select_from(StockBatch)
         .join(Product, Product.id == StockBatch.product_id)
         .join(ProductFamily, ProductFamily.id == Product.family_id)
         .join(ProductCategory, ProductCategory.id == ProductFamily.category_id)
         .outerjoin(PackagingCatalog, PackagingCatalog.id == StockBatch.packaging_catalog_id)
         .outerjoin(ProductSize, ProductSize.id == StockBatch.product_size_id)
-        .where(StockBatch.id == batch_id)
-    ).one()
-    return PriceBook.load(connection, day, currency).price(Lot(*lot))
+        .where(among(StockBatch.id, {batch for batch, _ in wanted}))
+    )
+    lots = {row[0]: Lot(*row[1:]) for row in rows}
+    books = {day: PriceBook.load(connection, day, currency) for day in {day for _, day in wanted}}
+    found = {(batch, day): books[day].price(lots[batch]) for batch, day in wanted}
+    return {key: price.unit for key, price in found.items() if price is not None}
 
 
 def _fits(line: Line, lot: Lot) -> bool:

@@ -35,6 +35,7 @@ COLUMNS = {
 CSV_COLUMNS = (
     *("movement", "type", "occurred_at", "place", "product", "sku", "state", "size", "packaging"),
     *("container", "quantity", "before", "after", "reason", "user"),
+    *("unit_price", "total_price"),
 )
 
 
@@ -118,10 +119,8 @@ def undo_movement(movement: int, reason: str | None, way: Way) -> None:
 
 def _carry_out(work: Callable[[Connection], list[Booked]], way: Way) -> list[dict[str, Any]]:
     """Rows that say what was booked, or would be. Times in errors are the site's."""
-    from db.engine import retry
-    from db.errors import InsufficientStock
     from db.journal import Chosen, movements
-    from demeter_cli.site import open_database
+    from demeter_cli.site import booking, open_database
 
     with open_database(way.settings) as connection:
 
@@ -130,10 +129,7 @@ def _carry_out(work: Callable[[Connection], list[Booked]], way: Way) -> list[dic
             lines = movements(connection, Chosen(ids=[one.id for one in booked]))
             return booked_rows(booked, {line.id: asdict(line) for line in lines}, dry_run=way.dry_run)
 
-        try:
-            return retry(connection, whole_work, keep=not way.dry_run)
-        except InsufficientStock as error:
-            raise error.told_in(way.zone) from None
+        return booking(connection, way.zone, whole_work, keep=not way.dry_run)
 
 
 def booked_rows(
@@ -181,6 +177,15 @@ def _remarks(rows: list[dict[str, Any]]) -> list[str]:
         moved[row["batch"]] = moved.get(row["batch"], 0) + row["quantity"]
     counted = any(row["after"] - row["before"] != moved[row["batch"]] for row in rows)
     sentences = ["A later count stands; only what it explains has changed."] if counted else []
+    if rows[0]["type"] == "ventas":
+        sentences.append(_price_of(rows[0]))
     if rows[0]["undoes"] is None:
         sentences.append(f"To take it back: demeter stock undo {rows[0]['movement']}")
     return sentences
+
+
+def _price_of(row: dict[str, Any]) -> str:
+    """What a sale was worth, or that nobody knows."""
+    if row["unit_price"] is None:
+        return "Without a price: the price list has none for that day; --price says one."
+    return f"{abs(row['quantity'])} × {row['unit_price']} = {row['total_price']}"

@@ -36,12 +36,10 @@ class Wishes:
 def import_file(path: Path, wishes: Wishes, way: Way) -> None:
     """Book the file, and print what became of it. Ends with exit code 9 where lines were rejected."""
     from db.bulk import Terms, load, orders_of
-    from db.engine import retry
-    from db.errors import InsufficientStock
     from db.imports.read import read_rows
     from db.orders import Kind
     from demeter_cli.errors import ExitCode
-    from demeter_cli.site import DECIDERS, WORKERS, actor, open_database
+    from demeter_cli.site import DECIDERS, WORKERS, actor, booking, open_database
 
     now = dt.datetime.now(dt.UTC).astimezone(way.zone)
     kind = _kind(wishes.kind)
@@ -56,10 +54,7 @@ def import_file(path: Path, wishes: Wishes, way: Way) -> None:
             loaded = load(connection, listed, who, terms)
             return loaded, _lots(connection, loaded)
 
-        try:
-            loaded, lots = retry(connection, work, keep=not way.dry_run)
-        except InsufficientStock as error:
-            raise error.told_in(way.zone) from None
+        loaded, lots = booking(connection, way.zone, work, keep=not way.dry_run)
     if wishes.rejects is not None and loaded.problems:
         _write_rejects(wishes.rejects, file, loaded)
     _print(file, loaded, lots, way)

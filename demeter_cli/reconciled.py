@@ -75,15 +75,16 @@ class Reconciling:
         return Report(rows, _summary(asked, lines), posted, _unexplained(found))
 
     def _post(self, user: str | None) -> Posted:
-        from db.engine import retry
         from db.reconciliations import post
-        from demeter_cli.site import DECIDERS, actor
+        from demeter_cli.site import DECIDERS, actor, booking
+
+        asked = self.asked
 
         def work() -> Posted:
             who = actor(self.connection, self.settings, *DECIDERS, user=user)
-            return post(self.connection, self.asked.period, who, self.asked.places, gains=self.asked.gains)
+            return post(self.connection, asked.period, who, asked.places, gains=asked.gains, zone=asked.zone)
 
-        return retry(self.connection, work)
+        return booking(self.connection, asked.zone, work)
 
 
 def _unexplained(found: Sequence[Standing]) -> bool:

@@ -19,10 +19,9 @@ def count_lot(given: tuple[str, int, dt.datetime], lot: LotWords, reason: str | 
     from db.batches import Spot, ensure_batches
     from db.codes import Codes
     from db.deciding import count_by_hand
-    from db.engine import retry
     from db.orders import Desk, Kind, Order
     from demeter_cli import output
-    from demeter_cli.site import WORKERS, actor, open_database
+    from demeter_cli.site import WORKERS, actor, booking, open_database
 
     place, plants, moment = given
 
@@ -36,7 +35,7 @@ def count_lot(given: tuple[str, int, dt.datetime], lot: LotWords, reason: str | 
         return count_by_hand(connection, batch, (plants, moment), who, reason)
 
     with open_database(way.settings) as connection:
-        changed = retry(connection, lambda: work(connection))
+        changed = booking(connection, way.zone, lambda: work(connection))
     row: dict[str, Any] = {
         "place": place.upper(),
         "counted_at": moment.astimezone(way.zone),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from demeter_cli import output
 from demeter_cli.settings import Settings, os_login, shipped
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+T = TypeVar("T")
 # Who may do what, besides an admin, who may do all of it. The system counts photos by itself, every night.
 WORKERS = ("worker", "supervisor")
 COUNTERS = (*WORKERS, "system")
@@ -29,6 +31,18 @@ def actor(connection: Connection, settings: Settings, *roles: str, user: str | N
     found = acting_user(connection, user or settings.user, os_login())
     require_role(connection, found, *roles)
     return found
+
+
+def booking(connection: Connection, zone: dt.tzinfo, work: Callable[[], T], *, keep: bool = True) -> T:
+    """Do what books, again where another program got in its way (db.engine.retry); refusals tell the site's
+    time."""
+    from db.engine import retry
+    from db.errors import InsufficientStock
+
+    try:
+        return retry(connection, work, keep=keep)
+    except InsufficientStock as error:
+        raise error.told_in(zone) from None
 
 
 @contextmanager

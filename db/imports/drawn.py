@@ -148,7 +148,7 @@ def _write_bays(
             row = {"code": shape.code, "name": name, "type": shape.kind.value, "geometry": shape.geometry}
             rows.append({**row, "source": PlaceSource.DRAWN.value, **shape.columns})
             judged[place] = replace(judged[place], target=shape.code)
-    outcome = upsert(connection, Base.metadata.tables["warehouses"], rows, overwrite=True)
+    outcome = upsert(connection, Base.metadata.tables["warehouses"], rows, overwrite=True, remember=False)
     for rejected in outcome.rejected:
         place = places[rejected.row]
         judged[place] = judged[place].rejected(f"{rows[rejected.row]['code']} {rejected.reason}")

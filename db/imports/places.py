@@ -240,7 +240,7 @@ def _write(
     held = {row.code: row._asdict() for row in connection.execute(select(table))}
     places = [place for place, row in enumerate(rows) if row is not None]
     sound = [row for row in rows if row is not None]
-    outcome = upsert(connection, table, sound, overwrite=True)
+    outcome = upsert(connection, table, sound, overwrite=True, remember=False)
     for rejected in outcome.rejected:
         place = places[rejected.row]
         reason = f"{sound[rejected.row]['code']} {rejected.reason}"

@@ -160,6 +160,7 @@ COLUMNS = {
 CSV_COLUMNS = (
     *("id", "occurred_at", "recorded_at", "type", "place", "quantity", "sku", "product", "state", "size"),
     *("packaging", "container", "user", "source", "reason", "transfer", "undoes", "undone_by", "batch"),
+    *("unit_price", "total_price"),
 )
 
 

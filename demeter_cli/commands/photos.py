@@ -174,10 +174,11 @@ def _decide(
     output_format: Format,
 ) -> None:
     """Decide about all the photos, or about none if one cannot be decided about."""
-    from db.engine import retry
+    from zoneinfo import ZoneInfo
+
     from demeter_cli import output
     from demeter_cli.settings import load_settings
-    from demeter_cli.site import DECIDERS, actor, open_database
+    from demeter_cli.site import DECIDERS, actor, booking, open_database
 
     settings = load_settings(ctx.obj)
     with open_database(settings) as connection:
@@ -186,7 +187,8 @@ def _decide(
             who = actor(connection, settings, *DECIDERS, user=user)
             return [work(connection, who, number) for number in dict.fromkeys(numbers)]
 
-        rows: list[dict[str, Any]] = [asdict(one) for one in retry(connection, decide)]
+        decided = booking(connection, ZoneInfo(settings.timezone), decide)
+    rows: list[dict[str, Any]] = [asdict(one) for one in decided]
     columns = {"session": "photo", "place": "place", "plants": "counted", "booked": "books changed by"}
     match output_format:
         case Format.JSON:

@@ -12,13 +12,14 @@ from sqlalchemy.exc import ProgrammingError
 from db.acting import acting_user
 from db.audit_log import Wanted, entries
 from db.engine import connect
+from db.guards import TRIGGERS
 from db.health import examine
 from db.ingest import claim, save_result, start_run
 from db.models.schema import METADATA
 from db.partitions import DAYS_AHEAD, ensure_partitions
 from db.places import PlaceIndex
 from db.reports import stock
-from db.roles import ADMIN, OPERATOR, ROLES, VIEWER, differences, ensure_roles
+from db.roles import ADMIN, APPEND_ONLY, MASTER, OPERATOR, ROLES, VIEWER, differences, ensure_roles
 from db.sessions import Stored
 from pipeline.storage import image_id, original_key
 from pipeline.types import ContainerKind
@@ -99,6 +100,12 @@ def test_passwords_are_for_admins(become: Callable[[str], Connection]) -> None:
         "DELETE FROM counts",
         "DELETE FROM stock_batches",
         "UPDATE periods SET month = month",
+        "UPDATE reconciliation_lines SET posted = 0",
+        "DELETE FROM count_decisions",
+        "UPDATE import_rows SET verdict = 'loaded', reason = NULL",
+        "INSERT INTO import_aliases (kind, alias, name) VALUES ('species', 'x', 'y')",
+        "DELETE FROM location_relationships",
+        "DELETE FROM map_features",
         "INSERT INTO audit_log (login, action, table_name) VALUES ('x', 'truncate', 'users')",
         "TRUNCATE stock_movements CASCADE",
         "ALTER TABLE stock_movements DISABLE TRIGGER ALL",
@@ -128,6 +135,16 @@ def test_nobody_but_the_owner_writes_the_audit_log_or_changes_the_ledger(
             "DELETE FROM counts",
         ):
             assert refused(become(role), statement)
+
+
+def test_what_is_written_once_and_what_people_edit_have_their_rights_and_triggers() -> None:
+    """A new table is on one of the lists, or is written by processing and booking alone."""
+    once = {name.partition(".")[0] for name in TRIGGERS if name.endswith(".append_only")}
+    assert once - {"audit_log", "counts", "corrections"} == APPEND_ONLY
+    edited = {name for name, table in METADATA.tables.items() if table.info.get("natural_key")} | MASTER
+    audited = {name.partition(".")[0] for name in TRIGGERS if name.endswith(".audit_change")}
+    assert edited - {"seed_rows"} <= audited
+    assert {f"{name}.audit_truncate" for name in audited} <= TRIGGERS.keys()
 
 
 def test_an_admin_changes_the_catalogue_and_the_audit_log_knows(become: Callable[[str], Connection]) -> None:

@@ -159,7 +159,23 @@ GUARDS = (
     """,
 )
 
+# What people edit here, and how they name a row.
+AUDITED = {
+    "import_aliases": "kind, alias",
+    "location_relationships": "parent_location_id, child_location_id",
+    "map_features": "source, number",
+}
+
 
 def upgrade() -> None:
     for statement in (*TABLES, *GUARDS):
         op.execute(statement)
+    for table, key in AUDITED.items():
+        op.execute(
+            f"CREATE TRIGGER audit_change AFTER INSERT OR UPDATE OR DELETE ON {table}"
+            f" FOR EACH ROW EXECUTE FUNCTION audit_change({key})"
+        )
+        op.execute(
+            f"CREATE TRIGGER audit_truncate AFTER TRUNCATE ON {table}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION audit_change()"
+        )

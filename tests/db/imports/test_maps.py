@@ -15,9 +15,13 @@ from db.errors import UnreadableFile
 from db.imports.drawn import drawn_code
 from db.imports.maps import read_map
 from db.imports.places import bay_code, bed_code, place_code, qr_code, recognise
+from db.seeds import load_seeds
+from db.site_map import LEVELS, export_map, import_map
 from tests.conftest import _copied, _url_of
 from tests.db.imports.loading import figures, import_drawn, import_layer
 from tests.db.imports.maps import write_drawn, write_layers
+
+DEMO = Path(__file__).parents[3] / "seeds" / "demo"
 
 
 def ask(connection: Connection, query: str) -> list[tuple[Any, ...]]:
@@ -116,6 +120,36 @@ def test_the_same_file_twice_is_loaded_once(books: Connection, layers: list[Path
     again = import_layer(books, layers[0])
 
     assert (again.status, again.run) == ("already loaded", first.run)
+
+
+def test_a_later_seed_leaves_alone_what_a_map_has_changed(books: Connection, layers: list[Path]) -> None:
+    """Nave 1 and its beds are in the demo nursery too, where they are drawn otherwise."""
+    ask_names = "SELECT name FROM warehouses WHERE code = 'N01'"
+    for path in layers[:2]:
+        assert import_layer(books, path).status == "loaded"
+    [(name,)] = ask(books, ask_names)
+    shapes = ask(books, "SELECT code, geometry FROM storage_areas ORDER BY code")
+    reports = {report.file: report for report in load_seeds(books, DEMO)}
+
+    assert reports["01_warehouses.geojson"].updated == reports["02_storage_areas.geojson"].updated == 0
+    assert reports["01_warehouses.geojson"].kept == reports["01_warehouses.geojson"].read > 0
+    assert ask(books, ask_names) == [(name,)] == [("Nave 1",)]
+    assert ask(books, "SELECT code, geometry FROM storage_areas ORDER BY code") == shapes
+
+
+def test_what_people_give_by_their_codes_is_no_seed(books: Connection, tmp_path: Path) -> None:
+    document = export_map(books, [LEVELS[0].name, LEVELS[-1].name])
+    for feature in document["features"]:
+        feature["properties"]["name"] = f"{feature['properties']['name']} bis"
+    file = tmp_path / "site.geojson"
+    file.write_text(json.dumps(document))
+    assert sum(report.updated for report in import_map(books, file)) == len(document["features"])
+
+    load_seeds(books, DEMO)
+    assert ask(books, "SELECT count(*) FROM storage_locations WHERE name NOT LIKE '% bis'") == [(0,)]
+    assert ask(books, "SELECT count(*) FROM warehouses WHERE name NOT LIKE '% bis'") == [(0,)]
+    load_seeds(books, DEMO, overwrite=True)
+    assert ask(books, "SELECT count(*) FROM storage_locations WHERE name LIKE '% bis'") == [(0,)]
 
 
 def test_a_place_outside_its_bed_is_rejected_and_the_rest_waits_for_permission(
