@@ -237,3 +237,27 @@ def test_a_file_without_the_columns_it_needs_is_refused(shop: Shop, tmp_path: Pa
     assert "there is no type 'slae'; did you mean 'sale'" in " ".join(
         shop.run("stock", "import", file, "--type", "slae").err.split()
     )
+
+
+def test_where_all_lots_are_used_up_the_configured_one_is_meant(shop: Shop) -> None:
+    when = ("--date", "2026-10-01")
+    for size in ("M", "S"):
+        [row] = shop.done("stock", "plant", HERE, 30, "--size", size, *when)
+        shop.done("stock", "undo", row["movement"])
+
+    [counted] = shop.done("stock", "count", HERE, 100, "--date", "2026-10-02")
+    assert counted["booked"] == 100
+    [batch] = [row for row in shop.done("stock", "show", HERE) if row["plants"]]
+    assert (batch["size"], batch["plants"]) == ("M", 100)
+
+
+def test_used_up_lots_of_which_none_is_configured_are_named(shop: Shop) -> None:
+    for size in ("S", "L"):
+        [row] = shop.done("stock", "plant", HERE, 30, "--size", size)
+        shop.done("stock", "undo", row["movement"])
+    told = shop.run("stock", "count", HERE, 100)
+    assert told.code == 2
+    assert (
+        "held several lots; say which, by size: it held MAM-BOC-001 (ADULT, size S, pot MAC-R8-T, segment); "
+        "MAM-BOC-001 (ADULT, size L," in " ".join(told.err.split())
+    )
