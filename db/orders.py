@@ -208,13 +208,17 @@ class Desk:
 
     def _standing(self, order: Order, place: int) -> Spot:
         found = self._fitting(order, place)
+        used_up = not any(self.shelves[place][spot].plants > 0 for spot in found)
+        if len(found) > 1 and used_up and (crop := crop_at(self.crops[place], order.moment)):
+            found = [spot for spot in found if spot.lot == crop.lot] or found
         if len(found) == 1:
             return found[0]
         code = self.codes.text("place", place)
         if found:
             parting = self._parting(found)
+            lots = f"it held {self._named(found)}" if used_up else f"it holds {self._listed(place)}"
             raise Unclear(
-                f"{code} holds several lots; say which, by {parting}: it holds {self._listed(place)}"
+                f"{code} {'held' if used_up else 'holds'} several lots; say which, by {parting}: {lots}"
             )
         if any(standing.plants for standing in self.shelves[place].values()):
             raise LedgerRefused(f"{code} holds no such plants; it holds {self._listed(place)}")
@@ -237,6 +241,9 @@ class Desk:
             for spot, standing in self.shelves[place].items()
             if standing.plants
         )
+
+    def _named(self, spots: list[Spot]) -> str:
+        return "; ".join(map(self._told, spots))
 
     def _told(self, spot: Spot) -> str:
         text, lot = self.codes.text, spot.lot

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from demeter_cli.settings import Settings
 
 _NEGATIVE = re.compile(r"-(?=\d)")
+LOT_COLUMNS = {"size": "size", "state": "state", "container": "in"}
 COLUMNS = {
     "movement": "id",
     "type": "type",
     "place": "place",
     "product": "product",
     "packaging": "pot",
+    **LOT_COLUMNS,
     "quantity": "moved",
     "before": "before",
     "after": "after",
@@ -120,6 +122,7 @@ def undo_movement(movement: int, reason: str | None, way: Way) -> None:
 def _carry_out(work: Callable[[Connection], list[Booked]], way: Way) -> list[dict[str, Any]]:
     """Rows that say what was booked, or would be. Times in errors are the site's."""
     from db.journal import Chosen, movements
+    from demeter_cli import output
     from demeter_cli.site import booking, open_database
 
     with open_database(way.settings) as connection:
@@ -127,7 +130,8 @@ def _carry_out(work: Callable[[Connection], list[Booked]], way: Way) -> list[dic
         def whole_work() -> list[dict[str, Any]]:
             booked = work(connection)
             lines = movements(connection, Chosen(ids=[one.id for one in booked]))
-            return booked_rows(booked, {line.id: asdict(line) for line in lines}, dry_run=way.dry_run)
+            told = {line.id: output.local(asdict(line), way.zone) for line in lines}
+            return booked_rows(booked, told, dry_run=way.dry_run)
 
         return booking(connection, way.zone, whole_work, keep=not way.dry_run)
 
@@ -157,10 +161,15 @@ def _print_booked(rows: list[dict[str, Any]], way: Way) -> None:
             output.print_csv(rows, CSV_COLUMNS)
         case Format.TABLE if rows:
             signed = [row | {"quantity": f"{row['quantity']:+d}".replace("-", "−")} for row in rows]
-            columns = {key: name for key, name in COLUMNS.items() if not (way.dry_run and key == "movement")}
-            output.print_table(
-                signed, columns, droppable=("packaging", "product", "type"), figures=("quantity",)
-            )
+            needed = output.parting(rows, LOT_COLUMNS)
+            unknown = {"movement"} if way.dry_run else set()
+            columns = {
+                key: name
+                for key, name in COLUMNS.items()
+                if key not in unknown | LOT_COLUMNS.keys() - needed.keys()
+            }
+            droppable = ("packaging", "product", "type", *needed)
+            output.print_table(signed, columns, droppable=droppable, figures=("quantity",))
         case Format.TABLE:
             output.say("Nothing to book: the stock is already as wanted.")
     if way.dry_run:

@@ -131,14 +131,18 @@ LOT_COLUMNS = ("place", "product", "sku", "state", "size", "packaging", "contain
 def _summary(loaded: Loaded, fresh: int, *, dry_run: bool) -> str:
     rejected = len(loaded.problems)
     would = "would be booked" if dry_run else "booked"
-    parts = [f"{loaded.lines:,} lines: {loaded.booked_lines:,} {would} ({fresh:,} movements)"]
+    lines = "1 line" if loaded.lines == 1 else f"{loaded.lines:,} lines"
+    movements = f" ({fresh:,} movement{'s' * (fresh != 1)})" if fresh else ""
+    parts = [f"{lines}: {loaded.booked_lines:,} {would}{movements}"]
     if loaded.known_lines:
-        parts.append(f"{loaded.known_lines:,} were booked before")
+        parts.append(f"{loaded.known_lines:,} booked before")
     if rejected:
         parts.append(f"{rejected:,} rejected")
     sentence = ", ".join(parts) + "."
     if rejected and not loaded.booked:
-        sentence += " Nothing was booked: correct the file, or book the rest with --partial."
+        sentence += " Nothing was booked: correct the file"
+        good = loaded.lines - rejected - loaded.known_lines
+        sentence += ", or book the rest with --partial." if good else "."
     elif dry_run:
         sentence += " Dry run: nothing was booked."
     return sentence

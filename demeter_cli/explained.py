@@ -110,7 +110,7 @@ def _print_count(count: Tree, indent: str) -> None:
     if count["notes"]:
         output.say(f"{indent}    {count['notes']}")
     if count["photo"]:
-        for line in _photo_lines(count["photo"]):
+        for line in _photo_lines(count["photo"], count["quantity"]):
             output.say(f"{indent}    {line}", wrap=False)
     if count["replaces"]:
         output.say(f"{indent}  in place of")
@@ -123,11 +123,13 @@ def _answers(count: Tree) -> str:
     return f", booked by {count['user']}"
 
 
-def _photo_lines(photo: Tree) -> Iterator[str]:
+def _photo_lines(photo: Tree, counted: int) -> Iterator[str]:
     taken = f", taken {photo['taken_at']:%Y-%m-%d %H:%M}" if photo["taken_at"] else ""
     yield f"photo     {photo['session']}: {photo['photo']}{taken}"
     step = f" {photo['correction']:+d} by {photo['audit']}" if photo["correction"] is not None else ""
-    yield f"plants    {photo['seen']} seen + {photo['hidden']} hidden{step}"
+    whole = photo["seen"] + photo["hidden"] + (photo["correction"] or 0)
+    others = f" = {whole} in the photo, {counted} of them in this lot" if whole != counted else ""
+    yield f"plants    {photo['seen']} seen + {photo['hidden']} hidden{step}{others}"
     for key in ("original", "overlay", "evidence"):
         if photo[key]:
             yield f"{key:<9} {photo[key]}"

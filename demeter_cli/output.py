@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -44,6 +45,25 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+def local(row: Row, zone: ZoneInfo) -> dict[str, Any]:
+    """The row with its times as the clock at the site shows them, so that a day is the site's day."""
+    return {
+        key: value.astimezone(zone) if isinstance(value, dt.datetime) else value for key, value in row.items()
+    }
+
+
+def parting(rows: Sequence[Row], names: Mapping[str, str]) -> dict[str, str]:
+    """Of these columns, those without which two lots of one place, product and pot would look the same."""
+    alike: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        alike.setdefault((row.get("place"), row.get("product"), row.get("packaging")), []).append(row)
+    return {
+        key: heading
+        for key, heading in names.items()
+        if any(len({row.get(key) for row in group}) > 1 for group in alike.values())
+    }
 
 
 def print_json(value: Any) -> None:

@@ -212,10 +212,12 @@ def print_report(report: Report, output_format: Format, *, why: bool) -> None:
             output.say("Nothing was counted in this time, and nothing is missed.")
 
 
+_LOT_COLUMNS = {"size": "size", "category": "in"}
 _COLUMNS = {
     "place": "place",
     "product": "product",
     "packaging": "pot",
+    **_LOT_COLUMNS,
     "opening": "opening",
     "moved": "moved",
     "expected": "expected",
@@ -242,7 +244,9 @@ def _print_table(report: Report, *, why: bool) -> None:
     ]
     figures = ("difference", "interval")
     title = f"{report.summary['from']:%Y-%m-%d} to {report.summary['to'] - dt.timedelta(days=1):%Y-%m-%d}"
-    output.print_table(shown, _COLUMNS, title=title, droppable=_DROPPABLE, figures=figures)
+    needed = output.parting(report.rows, _LOT_COLUMNS)
+    columns = {key: name for key, name in _COLUMNS.items() if key in needed or key not in _LOT_COLUMNS}
+    output.print_table(shown, columns, title=title, droppable=(*_DROPPABLE, *needed), figures=figures)
     for row in report.rows:
         for sentence in _remarks(row, why=why):
             output.say(f"  {row['place']}: {sentence}")
@@ -271,8 +275,6 @@ def _remarks(row: Row, *, why: bool) -> list[str]:
             told.append(
                 "other plants were set to grow there meanwhile; transplant, sell or adjust the old ones"
             )
-        case "missing_photo":
-            told.append("no count in this time")
     if row["causes"] and (why or row["verdict"] != "sale"):
         causes = ", ".join(
             f"{one['cause']}{' to or from ' + one['place'] if one['place'] else ''} {one['weight']:.0%}"
@@ -292,7 +294,9 @@ def _totals(summary: Row) -> list[str]:
         told.append(f"Recorded sales beside them: {summary['recorded_sales']}.")
     if summary["missing"] != summary["inferred_sales"]:
         low, high = summary["missing_low"], summary["missing_high"]
-        told.append(f"All lots that could be compared lack {summary['missing']}, 90 % range {low}–{high}.")
+        told.append(
+            f"All lots for sale that could be compared lack {summary['missing']}, 90 % range {low}–{high}."
+        )
     return told
 
 

@@ -51,8 +51,8 @@ def print_values(found: list[Valued], title: str, currency: str) -> None:
             "packaging": one.row.packaging,
             "state": one.row.state,
             "plants": one.row.plants,
-            "price": amount(one.price.unit) + ("*" if one.price.rivals else "") if one.price else "no price",
-            "value": amount(one.worth) if one.sellable else "",
+            "price": amount(one.price.unit) + ("*" if one.price.rivals else "") if one.price else "",
+            "value": _value(one),
         }
         for one in found
     ]
@@ -65,7 +65,7 @@ def print_values(found: list[Valued], title: str, currency: str) -> None:
         "price": "price",
         "value": f"value {currency.upper()}",
     }
-    total = {"place": "all", "plants": sum(one.row.plants for one in found), "value": amount(summed.value)}
+    total = {"place": "all", "plants": sum(one.row.plants for one in found), "value": _sum(summed)}
     output.print_table(
         rows,
         columns,
@@ -78,8 +78,21 @@ def print_values(found: list[Valued], title: str, currency: str) -> None:
         output.say(line)
 
 
+def _value(one: Valued) -> str:
+    """A lot without a price has no value; on a narrow terminal the price's column is not there to say so."""
+    if one.price is None:
+        return "no price"
+    return amount(one.worth) if one.sellable else ""
+
+
+def _sum(summed: Totals) -> str:
+    return amount(summed.value) if summed.valued else ""
+
+
 def _footnotes(summed: Totals, currency: str) -> list[str]:
-    notes = [f"{_plants(summed.valued)} worth {amount(summed.value)} {currency}, wholesale, before VAT."]
+    notes = []
+    if summed.valued:
+        notes += [f"{_plants(summed.valued)} worth {amount(summed.value)} {currency}, wholesale, before VAT."]
     if summed.waiting:
         notes.append(
             f"{_plants(summed.waiting)} not in a state to be sold yet: {amount(summed.potential)} {currency}."

@@ -130,4 +130,6 @@ def _without_spaces(digits: str, text: str) -> str:
 
 def _both(bare: str) -> str:
     sign = "," if "," in bare else "."
-    return f"{bare.replace(sign, '')} or {bare.replace(sign, '.', 1)}"
+    digits = re.sub(r"[\s']", "", bare)
+    whole, broken = Decimal(digits.replace(sign, "")), Decimal(digits.replace(sign, ".", 1))
+    return f"{whole:,} or {broken.normalize():f}"

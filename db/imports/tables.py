@@ -58,7 +58,7 @@ def _header(file: ReadFile, row: Row, columns: Columns) -> dict[int, str]:
         if name is None:
             raise UnreadableFile(
                 f"{file.path}, line {row.line} has an unknown column {clean(heading)!r}"
-                f"{nearest(heading, known) or '; known are ' + ', '.join(known)}."
+                f"{nearest(heading, known) or '; known are ' + ', '.join(known) + '.'}"
             )
         if name in names.values():
             raise UnreadableFile(f"{file.path}, line {row.line} names the column {name!r} twice.")

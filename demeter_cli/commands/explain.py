@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -25,11 +25,12 @@ KnownAt = Annotated[
 ]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 
+LOT_COLUMNS = {"size": "size", "state": "state", "category": "in"}
 COLUMNS = {
     "place": "place",
     "product": "product",
     "packaging": "pot",
-    "category": "in",
+    **LOT_COLUMNS,
     "plants": "plants",
     "interval": "90% range",
     "counted": "counted",
@@ -65,7 +66,7 @@ def show(
     zone, when = ZoneInfo(settings.timezone), as_of_moments(as_of, known_at, settings)
     with open_database(settings) as connection:
         lots = stock_at(connection, place, when)
-    rows = [_local(asdict(lot) | {"moved": lot.moved}, zone) for lot in lots]
+    rows = [output.local(asdict(lot) | {"moved": lot.moved}, zone) for lot in lots]
     match output_format:
         case Format.JSON:
             output.print_json(rows)
@@ -81,8 +82,10 @@ def show(
                 for row in rows
             ]
             total = {"place": "all", "plants": sum(row["plants"] for row in rows)}
-            droppable = ("category", "counted_at", "packaging", "counted", "moved", "product", "interval")
-            output.print_table(shown, COLUMNS, total=total, droppable=droppable, figures=("moved",))
+            needed = output.parting(rows, LOT_COLUMNS)
+            columns = {key: name for key, name in COLUMNS.items() if key in needed or key not in LOT_COLUMNS}
+            droppable = ("counted_at", "packaging", "counted", "moved", "product", "interval", *needed)
+            output.print_table(shown, columns, total=total, droppable=droppable, figures=("moved",))
         case Format.TABLE:
             output.say(f"Nothing stands at {place.upper()}{' then' if as_of or known_at else ''}.")
 
@@ -137,10 +140,3 @@ def _moment(text: str | None, option: str, settings: Settings) -> dt.datetime | 
         return parse_moment(text, ZoneInfo(settings.timezone), dt.datetime.now(dt.UTC))
     except ValueError as error:
         raise typer.BadParameter(f"it {error}", param_hint=option) from error
-
-
-def _local(row: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
-    """Times as the clock at the site shows them."""
-    return {
-        key: value.astimezone(zone) if isinstance(value, dt.datetime) else value for key, value in row.items()
-    }

@@ -36,7 +36,7 @@ def list_runs(
 
     settings = load_settings(ctx.obj)
     with open_database(settings) as connection:
-        rows = runs(connection, limit)
+        rows = [output.local(row, ZoneInfo(settings.timezone)) for row in runs(connection, limit)]
     figures = ("read", "loaded", "fixed", "rejected")
     match output_format:
         case Format.JSON:
@@ -47,9 +47,7 @@ def list_runs(
         case Format.TABLE if rows:
             columns = {"id": "run", "file_name": "file", "status": "status", "finished_at": "finished"}
             droppable = ("finished_at", "read", "fixed", "status")
-            zone = ZoneInfo(settings.timezone)
-            local = [{**row, "finished_at": row["finished_at"].astimezone(zone)} for row in rows]
-            output.print_table(local, columns | {name: name for name in figures}, droppable=droppable)
+            output.print_table(rows, columns | {name: name for name in figures}, droppable=droppable)
         case Format.TABLE:
             output.say("Nothing was imported yet.")
 

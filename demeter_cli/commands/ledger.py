@@ -53,7 +53,7 @@ def list_movements(
     with open_database(settings) as connection:
         lines = movements(connection, chosen, None if limit == 0 else limit + 1)
     cut = 0 < limit < len(lines)
-    rows = [asdict(line) for line in (lines[1:] if cut else lines)]
+    rows = [output.local(asdict(line), zone) for line in (lines[1:] if cut else lines)]
     match output_format:
         case Format.JSON:
             output.print_json(rows)
@@ -63,7 +63,6 @@ def list_movements(
             shown = [
                 {
                     **row,
-                    "occurred_at": row["occurred_at"].astimezone(zone),
                     "quantity": f"{row['quantity']:+d}".replace("-", "−"),
                     "note": _note(row["undoes"], row["undone_by"], row["reason"]),
                 }

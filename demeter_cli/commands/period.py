@@ -127,7 +127,9 @@ def verify(ctx: typer.Context, output_format: FormatOption = Format.TABLE) -> No
 def _print_months(closed: list[Closed], zone: ZoneInfo, output_format: Format) -> None:
     from demeter_cli import output
 
-    rows: list[dict[str, Any]] = [asdict(one) | {"month": f"{one.month:%Y-%m}"} for one in closed]
+    rows: list[dict[str, Any]] = [
+        output.local(asdict(one), zone) | {"month": f"{one.month:%Y-%m}"} for one in closed
+    ]
     columns = {
         "month": "month",
         "movements": "movements",
@@ -146,7 +148,6 @@ def _print_months(closed: list[Closed], zone: ZoneInfo, output_format: Format) -
             shown = [
                 {
                     **row,
-                    "closed_at": row["closed_at"].astimezone(zone),
                     "hash": row["hash"][:12] + (" signed" if row["signed"] else ""),
                 }
                 for row in rows

@@ -237,3 +237,64 @@ def test_a_file_without_the_columns_it_needs_is_refused(shop: Shop, tmp_path: Pa
     assert "there is no type 'slae'; did you mean 'sale'" in " ".join(
         shop.run("stock", "import", file, "--type", "slae").err.split()
     )
+
+
+def test_where_all_lots_are_used_up_the_configured_one_is_meant(shop: Shop) -> None:
+    when = ("--date", "2026-10-01")
+    for size in ("M", "S"):
+        [row] = shop.done("stock", "plant", HERE, 30, "--size", size, *when)
+        shop.done("stock", "undo", row["movement"])
+
+    [counted] = shop.done("stock", "count", HERE, 100, "--date", "2026-10-02")
+    assert counted["booked"] == 100
+    [batch] = [row for row in shop.done("stock", "show", HERE) if row["plants"]]
+    assert (batch["size"], batch["plants"]) == ("M", 100)
+
+
+def test_used_up_lots_of_which_none_is_configured_are_named(shop: Shop) -> None:
+    for size in ("S", "L"):
+        [row] = shop.done("stock", "plant", HERE, 30, "--size", size)
+        shop.done("stock", "undo", row["movement"])
+    told = shop.run("stock", "count", HERE, 100)
+    assert told.code == 2
+    assert (
+        "held several lots; say which, by size: it held MAM-BOC-001 (ADULT, size S, pot MAC-R8-T, segment); "
+        "MAM-BOC-001 (ADULT, size L," in " ".join(told.err.split())
+    )
+
+
+def test_lots_that_only_their_size_tells_apart_show_it(shop: Shop) -> None:
+    [planted] = shop.done("stock", "plant", HERE, 30, "--date", "2026-10-01")
+    assert " size " not in shop.run("stock", "show", HERE).out
+
+    told = shop.run("stock", "transplant", HERE, 10, "--to-size", "L")
+    assert re.search(r"MAC-R8-T M +−10 +30 +20\n.* MAC-R8-T L +\+10 +0 +10\n", told.out)
+    shop.settings["COLUMNS"] = "40"
+    shown = shop.run("stock", "show", "N01").out
+    assert re.search(r"N01-NORTE-C01 M +20", shown)
+    assert re.search(r"N01-NORTE-C01 L +10", shown)
+
+    # A day is the site's day in files too.
+    assert planted["occurred_at"].startswith("2026-10-01T23:59:59")
+    assert ",2026-10-01T23:59:59" in shop.run("stock", "list", "--format", "csv").out
+
+
+def test_a_file_whose_good_lines_are_booked_already_is_not_offered_again(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "two.csv"
+    file.write_text(f"place,quantity,type\n{HERE},5,plant\n{HERE},many,plant\n")
+    told = shop.run("stock", "import", file)
+    assert "2 lines: 0 booked, 1 rejected. Nothing was booked: correct the file, or book the rest" in told.out
+    told = shop.run("stock", "import", file, "--partial")
+    assert "2 lines: 1 booked (1 movement), 1 rejected." in told.out
+    told = shop.run("stock", "import", file, "--partial")
+    assert told.out.endswith(
+        "2 lines: 0 booked, 1 booked before, 1 rejected. Nothing was booked: correct the file.\n"
+    )
+
+
+def test_stock_that_nothing_prices_is_not_worth_zero(shop: Shop) -> None:
+    shop.done("stock", "plant", HERE, 30)
+    told = shop.run("report", "stock", "--value")
+    assert "0.00" not in told.out
+    assert re.search(r"N01-NORTE-C01 .* 30 +no price", told.out)
+    assert "30 plants without a price, and in no sum." in told.out

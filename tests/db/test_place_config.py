@@ -205,7 +205,7 @@ def test_every_line_that_is_wrong_is_told_at_once(nursery: Connection, tmp_path:
         "line 2: there is no product 'NOPE-001'",
         "line 3: from is no day of the calendar: '31/2/2026'",
         "line 4: there is no place, bed or bay 'N01-NORTE-C99'; did you mean",
-        "line 5: area_cm2 is unclear: '1.050' may be 1050 or 1.050",
+        "line 5: area_cm2 is unclear: '1.050' may be 1,050 or 1.05",
         "line 6: the usable area must be more than 0 cm², not -5",
         "line 7: has 2 cells where the header has 4",
         "line 9: N02-NORTE-C01 is set by line 8 already",

@@ -63,7 +63,7 @@ def test_numbers_are_read_in_the_format_of_the_file(text: str, style: NumberForm
 @pytest.mark.parametrize(
     ("text", "style", "phrase"),
     [
-        ("1.050", OPEN, "is unclear: '1.050' may be 1050 or 1.050"),
+        ("1.050", OPEN, "is unclear: '1.050' may be 1,050 or 1.05"),
         ("1.05", COMMA, "is written otherwise than the rest: '1.05'"),
         ("12 maybe", OPEN, "must be a number, not '12 maybe'"),
         ("1e9", OPEN, "must be a number"),
