@@ -8,6 +8,7 @@ larger than the overlap of the tiles, tiles are added that show them whole.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -53,11 +54,15 @@ class View:
 
 
 def look(
-    pixels: Pixels, detector: Detector, config: PipelineConfig, regions: RegionMap | None = None
+    pixels: Pixels,
+    detector: Detector,
+    config: PipelineConfig,
+    regions: Callable[[], RegionMap] | None = None,
 ) -> View:
     """Every plant of the photo, sure ones and doubtful ones, and the empty pots.
 
-    With `regions`, tiles outside every container are skipped (pipeline/outside.py).
+    With `regions`, which may have to wait for them, tiles outside every container are skipped
+    (pipeline/outside.py).
     """
     height, width = pixels.shape[:2]
     seen, zoom = zoomed(pixels, first_zoom(width, height, config))
@@ -86,14 +91,17 @@ def first_zoom(width: int, height: int, config: PipelineConfig) -> float:
 
 
 def _first_look(
-    view: tuple[Pixels, float], detector: Detector, config: PipelineConfig, regions: RegionMap | None
+    view: tuple[Pixels, float],
+    detector: Detector,
+    config: PipelineConfig,
+    regions: Callable[[], RegionMap] | None,
 ) -> Look:
     """`view` is the whole photo at a zoom, and that zoom."""
     seen, zoom = view
     if regions is None or not config.skip_below:
         raw, density = detect_tiled(seen, detector, config)
     else:
-        raw, density = detect_in_containers(seen, detector, config, (regions, zoom))
+        raw, density = detect_in_containers(view, detector, config, regions)
     merged = merge(raw, config, detector.min_score)
     found = replace(merged, boxes=merged.boxes / np.float32(zoom))
     grid = (-(-seen.shape[0] // CELL), -(-seen.shape[1] // CELL))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -59,18 +60,18 @@ class Counter:
             info = read_info(photo.path)
             pixels = decode(photo.path, max_pixels=int(config.max_megapixels * 1e6), min_side=config.min_side)
         info = replace(info, width=pixels.shape[1], height=pixels.shape[0])
-        with clock.stage("gate"):
-            frame = quality.frame(pixels)
-            findings = gate.react(gate.hopeless(frame), config.gate)
-        if gate.refuses(findings):
-            return self._uncounted(photo, info, frame, clock).with_findings(findings)
-        with clock.stage("containers"):
-            containers = self.segmenter(pixels)
-        with clock.stage("detect"):
-            regions = map_regions(containers, info.width, info.height)
-            view = look(pixels, self.detector, config, regions)
+        with ThreadPoolExecutor(1) as aside:
+            # The containers are found while the photo is measured and its middle looked at.
+            finding = aside.submit(self._containers, pixels)
+            with clock.stage("gate"):
+                frame = quality.frame(pixels)
+                findings = gate.react(gate.hopeless(frame), config.gate)
+            if gate.refuses(findings):
+                return self._uncounted(photo, info, frame, clock).with_findings(findings)
+            with clock.stage("detect"):
+                view = look(pixels, self.detector, config, lambda: finding.result()[1])
         with clock.stage("estimate"):
-            evidence = self._evidence(pixels, view, (containers, regions), photo)
+            evidence = self._evidence(pixels, view, finding.result(), photo)
             bed = gate.quality_of_bed(frame, evidence)
             reckoned = reckon(evidence, bed, self.detector.card, config)
             phash = perceptual_hash(frame.small)
@@ -102,6 +103,10 @@ class Counter:
             counted=False,
             phash=perceptual_hash(frame.small),
         )
+
+    def _containers(self, pixels: Pixels) -> tuple[list[Container], RegionMap]:
+        found = self.segmenter(pixels)
+        return found, map_regions(found, pixels.shape[1], pixels.shape[0])
 
     def _evidence(
         self, pixels: Pixels, view: View, where: tuple[list[Container], RegionMap], photo: Photo

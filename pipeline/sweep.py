@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -31,10 +31,10 @@ class Sweep:
     parts: list[Detections] = field(default_factory=list)
     maps: list[tuple[Tile, Cells]] = field(default_factory=list)
 
-    def over(self, tiles: Sequence[Tile]) -> None:
-        """Look at these tiles."""
-        self.tiles += tiles
-        for tile, part in zip(tiles, self._detect(tiles), strict=True):
+    def over(self, tiles: Iterable[Tile]) -> None:
+        """Look at these tiles, which are asked for as the detector takes them."""
+        for tile, part in self._detect(tiles):
+            self.tiles.append(tile)
             self.parts.append(_placed(part, tile, self.zoom, self.pixels))
             if part.density is not None:
                 self.maps.append((tile, part.density))
@@ -48,18 +48,25 @@ class Sweep:
             more = tiles_for_whole_plants(latest.boxes[latest.cut], seen, *size, margin)
             if not more:
                 break
-            parts = zip(more, self._detect(more), strict=True)
-            latest = Detections.concat([_placed(part, t, self.zoom, self.pixels) for t, part in parts])
+            parts = [_placed(part, tile, self.zoom, self.pixels) for tile, part in self._detect(more)]
+            latest = Detections.concat(parts)
             larger, seen = Detections.concat([larger, latest]), seen + more
         # Of smaller plants these tiles would only be one more opinion, here and not there.
         larger = larger.take(~shown_whole(larger.boxes, self.tiles, *size, margin))
         return Detections.concat([found, larger])
 
-    def _detect(self, tiles: Sequence[Tile]) -> list[Detections]:
-        """The crops are made as the detector takes them: never more than it works on at once."""
-        return self.detector(
-            zoomed(self.pixels[t.y : t.y + t.height, t.x : t.x + t.width], self.zoom)[0] for t in tiles
-        )
+    def _detect(self, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, Detections]]:
+        """Crops are made as the detector takes them: never more than it works on at once."""
+        taken: list[Tile] = []
+
+        def crops() -> Iterator[Pixels]:
+            for tile in tiles:
+                taken.append(tile)
+                crop = self.pixels[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
+                yield zoomed(crop, self.zoom)[0]
+
+        found = self.detector(crops())
+        return zip(taken, found, strict=True)
 
 
 def detect_tiled(
@@ -72,20 +79,35 @@ def detect_tiled(
 
 
 def detect_in_containers(
-    pixels: Pixels, detector: Detector, config: PipelineConfig, where: tuple[RegionMap, float]
+    view: tuple[Pixels, float], detector: Detector, config: PipelineConfig, regions: Callable[[], RegionMap]
 ) -> tuple[Detections, Cells | None]:
     """The same without the tiles that lie outside every container, unless plants stand loose.
 
-    `where` are the containers of the photo, and how many times larger `pixels` shows it.
+    `view` is the photo at a zoom, and that zoom. `regions` waits for the containers: tiles away from the
+    border of the photo are looked at before they are known, for a bed lies there if there is one.
     """
-    sweep, tiles = Sweep(pixels, detector), _plan(pixels, config)
-    regions, zoom = where
-    bare = outside(tiles, regions, zoom, config.skip_below)
-    near, far = ([t for t, is_bare in zip(tiles, bare, strict=True) if is_bare == side] for side in (0, 1))
-    sweep.over(near)
-    if far and stand_loose(_sure_plants(sweep.parts, detector.min_score) / np.float32(zoom), regions):
+    (pixels, zoom), far = view, list[Tile]()
+    sweep = Sweep(pixels, detector)
+
+    def near() -> Iterator[Tile]:
+        middle, rim = _middle_and_rim(_plan(pixels, config), pixels)
+        yield from middle
+        bare = outside(rim, regions(), zoom, config.skip_below)
+        far.extend(tile for tile, is_bare in zip(rim, bare, strict=True) if is_bare)
+        yield from (tile for tile, is_bare in zip(rim, bare, strict=True) if not is_bare)
+
+    sweep.over(near())
+    if far and stand_loose(_sure_plants(sweep.parts, detector.min_score) / np.float32(zoom), regions()):
         sweep.over(far)
     return _seen(sweep)
+
+
+def _middle_and_rim(tiles: list[Tile], pixels: Pixels) -> tuple[list[Tile], list[Tile]]:
+    """The tiles that touch no border of the photo, and those that do."""
+    height, width = pixels.shape[:2]
+    inner = [t.x > 0 and t.y > 0 and t.x + t.width < width and t.y + t.height < height for t in tiles]
+    middle = [tile for tile, is_inner in zip(tiles, inner, strict=True) if is_inner]
+    return middle, [tile for tile, is_inner in zip(tiles, inner, strict=True) if not is_inner]
 
 
 def _plan(pixels: Pixels, config: PipelineConfig) -> list[Tile]:
@@ -94,7 +116,8 @@ def _plan(pixels: Pixels, config: PipelineConfig) -> list[Tile]:
 
 def _seen(sweep: Sweep) -> tuple[Detections, Cells | None]:
     height, width = sweep.pixels.shape[:2]
-    return sweep.found(), stitch(sweep.maps, width, height) if sweep.maps else None
+    maps = sorted(sweep.maps, key=lambda part: part[0])  # sums of fractions depend on their order
+    return sweep.found(), stitch(maps, width, height) if maps else None
 
 
 def _sure_plants(parts: list[Detections], min_score: float) -> Boxes:

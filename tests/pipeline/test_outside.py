@@ -87,7 +87,7 @@ def test_bare_floor_is_skipped_and_no_plant_lost(half_a_bed: tuple[Pixels, int])
     photo, plants = half_a_bed
     everywhere, where_containers_are = Watched(), Watched()
     assert len(look(photo, everywhere, CONFIG).found) == plants
-    seen = look(photo, where_containers_are, CONFIG, regions_of(left_part(600)))
+    seen = look(photo, where_containers_are, CONFIG, lambda: regions_of(left_part(600)))
     assert len(seen.found) == plants
     assert where_containers_are.tiles < 0.7 * everywhere.tiles
 
@@ -95,11 +95,11 @@ def test_bare_floor_is_skipped_and_no_plant_lost(half_a_bed: tuple[Pixels, int])
 def test_a_missed_container_is_looked_at_all_the_same(half_a_bed: tuple[Pixels, int]) -> None:
     photo, plants = half_a_bed
     # Of the bed only a strip was found: plants beside it stand loose, so the rest is looked at.
-    assert len(look(photo, BlobDetector(), CONFIG, regions_of(left_part(120))).found) == plants
+    assert len(look(photo, BlobDetector(), CONFIG, lambda: regions_of(left_part(120))).found) == plants
 
 
 def test_nothing_is_skipped_when_told_so(half_a_bed: tuple[Pixels, int]) -> None:
     photo, _ = half_a_bed
     everywhere = Watched()
-    look(photo, everywhere, replace(CONFIG, skip_below=0.0), regions_of(left_part(600)))
+    look(photo, everywhere, replace(CONFIG, skip_below=0.0), lambda: regions_of(left_part(600)))
     assert everywhere.tiles == len(plan_tiles(WIDTH, HEIGHT, 200, 0.25))
