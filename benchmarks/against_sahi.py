@@ -4,7 +4,8 @@
 
 The photo (default: an example) is enlarged to 12 megapixels, and cut to 3000 × 1500. Ours is all that
 `demeter count` does with a photo: quality gate, containers, plants, hidden plants, interval. SAHI's is
-`get_sliced_prediction` with tiles that show as much of the photo as ours do and its default merge;
+`get_sliced_prediction` with tiles that show as much of the photo as ours do and its default merge, and
+once with tiles of 512 pixels of the photo as it is, which is how one would start;
 ultralytics' is `predict` on the same tiles, without any merge. All include reading the file; models are
 loaded before. `--view 0` takes photos at their own size, in three to four times as many tiles. Needs the
 extra `ultralytics`.
@@ -45,11 +46,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     config = replace(Settings().pipeline(workers=1), view_side=arguments.view)
-    counter = Counter.load(config)
+    counters = [Counter.load(config), Counter.load(replace(config, precision="int8"))]
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for photo in photos_from(arguments.photo, Path(folder)):
-            rows += compared(photo, counter, arguments.rounds)
+            rows += compared(photo, counters, arguments.rounds)
     show(f"One photo, medians of {arguments.rounds} rounds", rows, arguments.json)
 
 
@@ -62,11 +63,15 @@ def photos_from(source: Path, folder: Path) -> list[Path]:
     return [large, segment]
 
 
-def compared(path: Path, counter: Counter, rounds: int) -> list[dict[str, Any]]:
+def compared(path: Path, counters: list[Counter], rounds: int) -> list[dict[str, Any]]:
     content = path.read_bytes()
     photo = Photo(path, hashlib.sha256(content).hexdigest(), len(content))
     found: dict[str, int] = {}
-    ways = {OURS: lambda: counter.count(photo).seen, **peers(path, counter.config)}
+    ours = {
+        OURS: lambda: counters[0].count(photo).seen,
+        f"{OURS}, INT8": lambda: counters[1].count(photo).seen,
+    }
+    ways = ours | peers(path, counters[0].config)
     timings = in_turn(
         {name: lambda n=name, way=way: found.update({n: way()}) for name, way in ways.items()}, rounds
     )
@@ -91,6 +96,7 @@ def peers(path: Path, config: PipelineConfig) -> dict[str, Callable[[], int]]:
     return {
         "SAHI, torch": by_sahi(path, weights.torch, side, score),
         "SAHI, OpenVINO": by_sahi(path, weights.openvino, side, score),
+        "SAHI, OpenVINO, tiles of 512 pixels": by_sahi(path, weights.openvino, SIDE, score),
         "ultralytics on tiles, torch": by_tiles(path, weights.torch, side, score),
         "ultralytics on tiles, OpenVINO": by_tiles(path, weights.openvino, side, score),
     }
