@@ -19,7 +19,7 @@ from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import CountStatus, SessionStatus
 from db.plausible import Counted, Expected, Limits, doubts
 from db.sessions import tallies
-from db.stock import PhotoCount, Tally, book_photo_count, take_back_counts
+from db.stock import PhotoCount, Tally, book_photo_count, reject_counts
 
 Where = tuple[int, Lot, dt.datetime]  # place, what grows there, when the photo was taken
 
@@ -59,15 +59,13 @@ def _post(
         select(PhotoSession.id).where(PhotoSession.image_id == image, PhotoSession.id != session_id)
     ).all()
     by_hand = any(_corrected_by_hand(connection, other) for other in earlier)
-    for other in earlier:
-        take_back_counts(connection, other, user)
+    replaced = [batch for other in earlier for batch in reject_counts(connection, other, user)]
     seen = corrected(connection, session_id, lot.product_id, tallies(connection, session_id))
     why = ["a person corrected an earlier count of this photo"] if by_hand else []
     if limits is not None:
         why += _doubts(connection, session_id, seen, where, limits)
-    return book_photo_count(
-        connection, PhotoCount(session_id, place_id, counted_at, user, seen, tuple(why)), lot
-    )
+    count = PhotoCount(session_id, place_id, counted_at, user, seen, tuple(why))
+    return book_photo_count(connection, count, lot, replaced)
 
 
 def _corrected_by_hand(connection: Connection, session_id: int) -> bool:
@@ -96,7 +94,10 @@ def _doubts(
 
 
 def _expected(connection: Connection, where: Where) -> Expected | None:
-    """What the books have of the lot's product and pot at the place; None where they never had any."""
+    """What the books have of the lot's product and pot at the place; None where they never had any.
+
+    What a rejected count had posted is left out: of one that is being replaced it is still there.
+    """
     place_id, lot, moment = where
     here = (
         select(StockBatch.id)
@@ -109,8 +110,12 @@ def _expected(connection: Connection, where: Where) -> Expected | None:
         .scalar_subquery()
     )
     plants, first = connection.execute(
-        select(func.sum(StockMovement.quantity), func.min(StockMovement.occurred_at)).where(
-            StockMovement.batch_id.in_(here), StockMovement.occurred_at <= moment
+        select(func.sum(StockMovement.quantity), func.min(StockMovement.occurred_at))
+        .outerjoin(Count, Count.id == StockMovement.count_id)
+        .where(
+            StockMovement.batch_id.in_(here),
+            StockMovement.occurred_at <= moment,
+            Count.status.is_distinct_from(CountStatus.REJECTED.value),
         )
     ).one()
     if plants is None:

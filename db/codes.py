@@ -80,6 +80,11 @@ class Codes:
         )
         raise NotFound(wrong + near)
 
+    def known(self, kind: str, text: str) -> int:
+        """The id of a code, in use or not. Raises NotFound with the nearest codes."""
+        found = self.id_of(kind, text)
+        return self.find(kind, text) if found is None else found
+
     def id_of(self, kind: str, text: str) -> int | None:
         """The id of a code that is known, in use or not."""
         code = self.by_kind[kind].get(key(text))

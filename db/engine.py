@@ -55,8 +55,9 @@ def retry(connection: Connection, work: Callable[[], T], *, keep: bool = True) -
                     connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
                     transaction.rollback()
                 return result
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in _BEGIN_AGAIN or attempt == _ATTEMPTS:
+        except (DBAPIError, psycopg.Error) as error:  # psycopg's own: COPY speaks to the driver itself
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if getattr(cause, "sqlstate", None) not in _BEGIN_AGAIN or attempt == _ATTEMPTS:
                 raise
             time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  not a secret
     raise AssertionError  # pragma: no cover  the last attempt returned or raised

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import platform
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -16,13 +12,13 @@ from sqlalchemy.dialects.postgresql import insert
 
 from db.acceptance import book_session
 from db.batches import Lot
-from db.errors import Busy
-from db.models.photos import Image, PhotoSession, Run
-from db.models.vocabulary import ImageStatus, RunStatus, SessionStatus
+from db.engine import retry as begin_again
+from db.models.photos import Image, PhotoSession
+from db.models.vocabulary import ImageStatus, SessionStatus
 from db.partitions import ensure_partitions
 from db.places import Place
-from db.plausible import Limits
 from db.repeats import find_repeat
+from db.runs import RunInfo
 from db.sessions import (
     Stored,
     accept_findings,
@@ -37,37 +33,10 @@ from db.sessions import (
     storable,
 )
 from db.stock import lot_at
-from pipeline.types import Photo, PhotoFailure, PhotoResult, PhotoStatus, Severity
+from pipeline.types import Photo, PhotoFailure, PhotoResult, PhotoStatus
 
 # A photo that ended this many attempts without a result is left alone.
 MOST_ATTEMPTS = 3
-PARTITION_DAYS_AHEAD = 7
-RUN_LOCK = 0x44454D4554455201  # "DEMETER" and a number: one counting run per database
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What becomes of doubtful photos.
-
-    `repeat` is how grave it is that a photo looks like an earlier one, None if nobody asks. With `accept`,
-    photos that were refused are booked. What exceeds the `limits` waits for a person; None: nothing does.
-    """
-
-    repeat: Severity | None = None
-    accept: bool = False
-    limits: Limits | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """One call of `demeter process`. A photo counted under the same sha256 and hash needs no second look."""
-
-    id: int
-    model: str
-    model_sha256: str
-    config_hash: str
-    user_id: int
-    policy: Policy = Policy()
 
 
 class Verdict(Enum):
@@ -97,61 +66,6 @@ class Saved:
     session_id: int
     status: SessionStatus
     posted: int | None
-
-
-@contextmanager
-def run_lock(connection: Connection) -> Iterator[None]:
-    """Only one run counts into a database at a time. Raises Busy. A killed run loses the lock by itself."""
-    if not connection.scalar(select(func.pg_try_advisory_lock(RUN_LOCK))):
-        raise Busy("another run is counting into this database; try again when it has finished")
-    connection.commit()
-    try:
-        yield
-    finally:
-        if not connection.invalidated and not connection.closed:
-            connection.rollback()
-            connection.execute(select(func.pg_advisory_unlock(RUN_LOCK)))
-            connection.commit()
-
-
-def start_run(
-    connection: Connection,
-    command: str,
-    model: tuple[str, str],
-    config_hash: str,
-    user: int,
-    policy: Policy = Policy(),
-) -> RunInfo:
-    """Record the run, and make the partitions of the days it may last. `model` is its name and sha256.
-
-    Whoever holds the run lock is alone, so runs still marked as running died without a word.
-    """
-    with connection.begin():
-        connection.execute(
-            update(Run)
-            .where(Run.status == RunStatus.RUNNING.value)
-            .values(status=RunStatus.INTERRUPTED.value, finished_at=func.now())
-        )
-        values = {
-            "command": command,
-            "model": model[0],
-            "config_hash": config_hash,
-            "host": platform.node(),
-            "pid": os.getpid(),
-        }
-        run_id = connection.execute(insert(Run).values(values).returning(Run.id)).scalar_one()
-    with connection.begin():
-        ensure_partitions(connection, dt.datetime.now(dt.UTC).date(), PARTITION_DAYS_AHEAD)
-    return RunInfo(run_id, model[0], model[1], config_hash, user, policy)
-
-
-def finish_run(connection: Connection, run: RunInfo, status: RunStatus, photos: int, failures: int) -> None:
-    with connection.begin():
-        connection.execute(
-            update(Run)
-            .where(Run.id == run.id)
-            .values(status=status.value, finished_at=func.now(), photos=photos, failures=failures)
-        )
 
 
 def _register(
@@ -269,33 +183,38 @@ def save_result(
 
     What the gate refuses is saved as well, and not booked.
     """
+    return begin_again(connection, lambda: _save_result(connection, run, held, result, stored))
+
+
+def _save_result(
+    connection: Connection, run: RunInfo, held: Claim, result: PhotoResult, stored: Stored
+) -> Saved:
     now = dt.datetime.now(dt.UTC)
-    with connection.begin():
-        # A photo that was refused at a glance may have been given its place then.
-        known = select(PhotoSession.storage_location_id).where(PhotoSession.id == held.session_id)
-        place_id = held.place.id if held.place else connection.scalar(known)
-        result = _compared(connection, run, (held.image_id, place_id), result)
-        save_image(connection, held.image_id, result, stored)
-        ensure_partitions(connection, now.date(), 1)  # A run may last past midnight.
-        counted_at = min(stored.captured_at or held.first_met, now)
-        lot = lot_at(connection, place_id, counted_at) if place_id else None
-        status = _status(result, place_id, lot)
-        save_totals(connection, held.session_id, result, place_id, (status, stored.overlay_key))
-        if stored.evidence is not None:
-            save_evidence(connection, held.session_id, *stored.evidence)
-        save_containers(connection, held.session_id, result)
-        save_findings(connection, held.session_id, result)
-        common = (classify(connection, lot, run.model) if lot else None, now)
-        copy_detections(connection, held.session_id, result, common)
-        copy_estimations(connection, held.session_id, result, common)
-        posted = None
-        if status is not SessionStatus.REFUSED and place_id and lot and result.main.total:
-            status, posted = book_session(
-                connection,
-                (run.user_id, run.policy.limits),
-                (held.session_id, status),
-                (place_id, lot, counted_at),
-            )
+    # A photo that was refused at a glance may have been given its place then.
+    known = select(PhotoSession.storage_location_id).where(PhotoSession.id == held.session_id)
+    place_id = held.place.id if held.place else connection.scalar(known)
+    result = _compared(connection, run, (held.image_id, place_id), result)
+    save_image(connection, held.image_id, result, stored)
+    ensure_partitions(connection, now.date(), 1)  # A run may last past midnight.
+    counted_at = min(stored.captured_at or held.first_met, now)
+    lot = lot_at(connection, place_id, counted_at) if place_id else None
+    status = _status(result, place_id, lot)
+    save_totals(connection, held.session_id, result, place_id, (status, stored.overlay_key))
+    if stored.evidence is not None:
+        save_evidence(connection, held.session_id, *stored.evidence)
+    save_containers(connection, held.session_id, result)
+    save_findings(connection, held.session_id, result)
+    common = (classify(connection, lot, run.model) if lot else None, now)
+    copy_detections(connection, held.session_id, result, common)
+    copy_estimations(connection, held.session_id, result, common)
+    posted = None
+    if status is not SessionStatus.REFUSED and place_id and lot and result.main.total:
+        status, posted = book_session(
+            connection,
+            (run.user_id, run.policy.limits),
+            (held.session_id, status),
+            (place_id, lot, counted_at),
+        )
     return Saved(held.session_id, status, posted)
 
 
@@ -316,42 +235,45 @@ def book_done(connection: Connection, run: RunInfo, held: Claim) -> Saved:
 
     Nothing is detected again: the counts of its containers are in the database.
     """
-    with connection.begin():
-        row = connection.execute(
-            select(
-                PhotoSession.status,
-                PhotoSession.storage_location_id,
-                PhotoSession.warnings,
-                (PhotoSession.main_seen + PhotoSession.main_hidden).label("total"),
-                func.coalesce(Image.captured_at, Image.created_at).label("taken"),
-            )
-            .join(Image, Image.id == PhotoSession.image_id)
+    return begin_again(connection, lambda: _book_done(connection, run, held))
+
+
+def _book_done(connection: Connection, run: RunInfo, held: Claim) -> Saved:
+    row = connection.execute(
+        select(
+            PhotoSession.status,
+            PhotoSession.storage_location_id,
+            PhotoSession.warnings,
+            (PhotoSession.main_seen + PhotoSession.main_hidden).label("total"),
+            func.coalesce(Image.captured_at, Image.created_at).label("taken"),
+        )
+        .join(Image, Image.id == PhotoSession.image_id)
+        .where(PhotoSession.id == held.session_id)
+        .with_for_update(of=PhotoSession)
+    ).one()
+    status = SessionStatus(row.status)
+    place_id = held.place.id if held.place else row.storage_location_id
+    if not waits(status, run.policy.accept):
+        return Saved(held.session_id, status, None)
+    if status is SessionStatus.REFUSED:
+        accept_findings(connection, held.session_id)
+    counted_at = min(row.taken, dt.datetime.now(dt.UTC))
+    lot = lot_at(connection, place_id, counted_at) if place_id else None
+    status = _booked_status(place_id, lot, doubtful=bool(row.warnings))
+    if (status, place_id) != (row.status, row.storage_location_id):
+        connection.execute(
+            update(PhotoSession)
             .where(PhotoSession.id == held.session_id)
-            .with_for_update(of=PhotoSession)
-        ).one()
-        status = SessionStatus(row.status)
-        place_id = held.place.id if held.place else row.storage_location_id
-        if not waits(status, run.policy.accept):
-            return Saved(held.session_id, status, None)
-        if status is SessionStatus.REFUSED:
-            accept_findings(connection, held.session_id)
-        counted_at = min(row.taken, dt.datetime.now(dt.UTC))
-        lot = lot_at(connection, place_id, counted_at) if place_id else None
-        status = _booked_status(place_id, lot, doubtful=bool(row.warnings))
-        if (status, place_id) != (row.status, row.storage_location_id):
-            connection.execute(
-                update(PhotoSession)
-                .where(PhotoSession.id == held.session_id)
-                .values(status=status.value, storage_location_id=place_id)
-            )
-        posted = None
-        if place_id and lot and row.total:
-            status, posted = book_session(
-                connection,
-                (run.user_id, run.policy.limits),
-                (held.session_id, status),
-                (place_id, lot, counted_at),
-            )
+            .values(status=status.value, storage_location_id=place_id)
+        )
+    posted = None
+    if place_id and lot and row.total:
+        status, posted = book_session(
+            connection,
+            (run.user_id, run.policy.limits),
+            (held.session_id, status),
+            (place_id, lot, counted_at),
+        )
     return Saved(held.session_id, status, posted)
 
 

@@ -109,7 +109,7 @@ def _conditions(connection: Connection, chosen: Chosen) -> list[ColumnElement[bo
     if chosen.until:
         conditions.append(table.occurred_at <= chosen.until)
     if chosen.product:
-        product = Codes.load(connection).id_of("product", chosen.product)
+        product = Codes.load(connection).known("product", chosen.product)
         conditions.append(StockBatch.product_id == product)
     if chosen.user:
         conditions.append(User.email == chosen.user.strip().lower())
@@ -128,10 +128,6 @@ def _require_known(connection: Connection, chosen: Chosen) -> None:
         if connection.scalar(known.limit(1)) is None:
             codes = list(connection.scalars(select(StorageLocation.code)))
             raise NotFound(f"there is no place, bed or bay {chosen.place!r}{nearest(chosen.place, codes)}")
-    if chosen.product:
-        codes_known = Codes.load(connection)
-        if codes_known.id_of("product", chosen.product) is None:
-            codes_known.find("product", chosen.product)
     if chosen.user:
         emails = list(connection.scalars(select(User.email)))
         if chosen.user.strip().lower() not in emails:

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, and_, select
 from sqlalchemy.orm import aliased
 
 from db.batches import among
-from db.models.catalog import PackagingCatalog, Product, ProductSize
-from db.models.places import LocationRelationship, StorageArea, StorageLocation
+from db.codes import Codes
+from db.models.catalog import Product
+from db.models.places import LocationRelationship, StorageLocation
 from db.reconciling import LineKey
 
 TOUCHING, SAME_BED = 1.0, 0.4
@@ -42,7 +43,6 @@ class Names:
     """What people call the parts of a line."""
 
     place: str
-    bed: str
     sku: str
     product: str
     size: str | None
@@ -50,25 +50,16 @@ class Names:
 
 
 def names(connection: Connection, keys: Iterable[LineKey]) -> dict[LineKey, Names]:
-    keys = list(keys)
-    location, area = StorageLocation, StorageArea
-    rows = connection.execute(
-        select(location.id, location.code, area.code)
-        .join(area, area.id == location.storage_area_id)
-        .where(among(location.id, {key.place_id for key in keys}))
-    )
-    places = {number: (code, bed) for number, code, bed in rows}
+    keys, texts = list(keys), Codes.load(connection).texts
     wanted = among(Product.id, {key.product_id for key in keys})
-    rows = connection.execute(select(Product.id, Product.sku, Product.common_name).where(wanted))
-    products = {number: (sku, name) for number, sku, name in rows}
-    sizes = dict(connection.execute(select(ProductSize.id, ProductSize.code)).all())
-    pots = dict(connection.execute(select(PackagingCatalog.id, PackagingCatalog.sku)).all())
+    products = dict(connection.execute(select(Product.id, Product.common_name).where(wanted)).all())
     return {
         key: Names(
-            *places[key.place_id],
-            *products[key.product_id],
-            None if key.size_id is None else sizes[key.size_id],
-            None if key.packaging_id is None else pots[key.packaging_id],
+            texts["place"][key.place_id],
+            texts["product"][key.product_id],
+            products[key.product_id],
+            None if key.size_id is None else texts["size"][key.size_id],
+            None if key.packaging_id is None else texts["pot"][key.packaging_id],
         )
         for key in keys
     }

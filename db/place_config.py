@@ -13,8 +13,9 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy.orm import aliased
 
+from db.codes import Codes
 from db.errors import NotFound, Refused
 from db.imports.words import nearest
 from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductState
@@ -47,46 +48,13 @@ class Change:
     since: dt.datetime
 
 
-@dataclass(slots=True)
-class Codes:
-    """Ids by code, each table read once."""
-
-    connection: Connection
-    known: dict[str, dict[str, int]]
-
-    @staticmethod
-    def of(connection: Connection) -> Codes:
-        return Codes(connection, {})
-
-    def id(self, what: str, code: str) -> int:
-        """Raises NotFound with the nearest codes."""
-        if what not in self.known:
-            identity, name = _CODED[what]
-            rows = self.connection.execute(select(name, identity))
-            self.known[what] = {row[0]: row[1] for row in rows}
-        found = self.known[what].get(code.strip().upper())
-        if found is None:
-            raise NotFound(f"there is no {what} {code!r}{nearest(code, self.known[what])}")
-        return found
-
-
-_Coded = tuple[InstrumentedAttribute[int], InstrumentedAttribute[str]]
-_CODED: Mapping[str, _Coded] = {
-    "product": (Product.id, Product.sku),
-    "packaging": (PackagingCatalog.id, PackagingCatalog.sku),
-    "state": (ProductState.id, ProductState.code),
-    "size": (ProductSize.id, ProductSize.code),
-    "place": (StorageLocation.id, StorageLocation.code),
-}
-
-
 def set_crop(connection: Connection, codes: Codes, place: str, crop: Crop, start: dt.datetime) -> Change:
     """Let another crop grow at a place from `start` on.
 
     The same crop as before changes nothing. Raises NotFound, and Refused when the configuration in force is
     not older than `start`, or has ended by itself later than that.
     """
-    location, values = codes.id("place", place), _values(codes, crop)
+    location, values = codes.find("place", place), _values(codes, crop)
     if start > dt.datetime.now(dt.UTC) + _GRACE:
         raise Refused(f"{place}: a crop cannot begin in the future ({start:%Y-%m-%d %H:%M})")
     active = _active(connection, location)
@@ -104,7 +72,7 @@ def set_crop(connection: Connection, codes: Codes, place: str, crop: Crop, start
 
 def correct_crop(connection: Connection, codes: Codes, place: str, crop: Crop) -> Change:
     """Say that what grows at a place was something else all the time. Raises NotFound and Refused."""
-    location, values = codes.id("place", place), _values(codes, crop)
+    location, values = codes.find("place", place), _values(codes, crop)
     active = _active(connection, location)
     if active is None:
         raise Refused(f"{place} has no configuration to correct; set one without --correct")
@@ -118,7 +86,7 @@ def correct_crop(connection: Connection, codes: Codes, place: str, crop: Crop) -
 
 def close_crop(connection: Connection, codes: Codes, place: str, end: dt.datetime) -> Change:
     """Let nothing be configured at a place from `end` on. Raises NotFound and Refused."""
-    active = _active(connection, codes.id("place", place))
+    active = _active(connection, codes.find("place", place))
     if active is None:
         raise Refused(f"{place} has no configuration in force")
     if end <= active["valid_from"]:
@@ -135,7 +103,7 @@ def history(connection: Connection, place: str | None = None) -> list[Mapping[st
     if place is None:
         query = query.where(StorageLocationConfig.active)
     else:
-        query = query.where(StorageLocation.id == Codes.of(connection).id("place", place))
+        query = query.where(StorageLocation.id == Codes.load(connection).known("place", place))
     return [row._asdict() for row in connection.execute(query)]
 
 
@@ -208,10 +176,10 @@ def _values(codes: Codes, crop: Crop) -> dict[str, Any]:
     if crop.area_cm2 is not None and crop.area_cm2 <= 0:
         raise Refused(f"the usable area must be more than 0 cm², not {crop.area_cm2}")
     return {
-        "product_id": codes.id("product", crop.product),
-        "packaging_catalog_id": codes.id("packaging", crop.packaging) if crop.packaging else None,
-        "product_size_id": codes.id("size", crop.size) if crop.size else None,
-        "expected_product_state_id": codes.id("state", crop.state),
+        "product_id": codes.find("product", crop.product),
+        "packaging_catalog_id": codes.find("pot", crop.packaging) if crop.packaging else None,
+        "product_size_id": codes.find("size", crop.size) if crop.size else None,
+        "expected_product_state_id": codes.find("state", crop.state),
         "area_cm2": crop.area_cm2.quantize(Decimal("0.01")) if crop.area_cm2 is not None else None,
         "notes": crop.notes,
     }

@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from db.codes import Codes
 from db.errors import NotFound, Refused
 from db.imports.dates import parse_day
 from db.imports.numbers import NumberFormat, detect_format, parse_number
 from db.imports.read import read_rows
 from db.imports.tables import Columns, Record, records
-from db.place_config import DEFAULT_STATE, Change, Codes, Crop, correct_crop, places_within, set_crop
+from db.place_config import DEFAULT_STATE, Change, Crop, correct_crop, places_within, set_crop
 
 COLUMNS = Columns(
     required=("place", "product"),
@@ -77,7 +78,7 @@ def carry_out(
 
     With a problem the caller must roll back. Raises NotFound for what comes from no file.
     """
-    codes = Codes.of(connection)
+    codes = Codes.load(connection)
     changes: list[Change] = []
     problems: list[str] = []
     seen: dict[str, int] = {}

@@ -16,12 +16,13 @@ from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from db.deciding import why_waiting
-from db.ingest import RunInfo
+from db.engine import retry
 from db.models.photos import Estimation, Image, PhotoSession, SessionContainer
 from db.models.restatements import Restatement
 from db.models.stock import Count
 from db.models.vocabulary import CountStatus, SessionStatus
 from db.partitions import ensure_partitions
+from db.runs import RunInfo
 from db.sessions import (
     ESTIMATE_REALS,
     classify,
@@ -31,7 +32,7 @@ from db.sessions import (
     save_totals,
     tallies,
 )
-from db.stock import PhotoCount, book_photo_count, lot_at, reject_counts, settle
+from db.stock import PhotoCount, book_photo_count, lot_at, reject_counts, settle_all
 from pipeline.types import PhotoResult
 
 BOOKABLE = (SessionStatus.COMPLETED, SessionStatus.WARNING)
@@ -77,18 +78,21 @@ def restate(connection: Connection, run: RunInfo, session_id: int, result: Photo
 
     Where the result says what the session says already, nothing changes.
     """
+    return retry(connection, lambda: _restate(connection, run, session_id, result))
+
+
+def _restate(connection: Connection, run: RunInfo, session_id: int, result: PhotoResult) -> Restated:
     now = dt.datetime.now(dt.UTC)
-    with connection.begin():
-        session = _locked(connection, session_id, now)
-        before = _figures(connection, session_id)
-        if _says(connection, session_id, result):
-            return Restated(before, changed=False)
-        rows_before = _estimates(connection, session_id)
-        ensure_partitions(connection, now.date(), 1)
-        rejected = _rejected(connection, session_id)
-        _replace(connection, session, result, now)
-        posted = _book_anew(connection, run.user_id, session, rejected=rejected)
-        _remember(connection, run, session_id, (before, rows_before, posted))
+    session = _locked(connection, session_id, now)
+    before = _figures(connection, session_id)
+    if _says(connection, session_id, result):
+        return Restated(before, changed=False)
+    rows_before = _estimates(connection, session_id)
+    ensure_partitions(connection, now.date(), 1)
+    rejected = _rejected(connection, session_id)
+    _replace(connection, session, result, now)
+    posted = _book_anew(connection, run.user_id, session, rejected=rejected)
+    _remember(connection, run, session_id, (before, rows_before, posted))
     return Restated(before, changed=True, posted=posted)
 
 
@@ -161,17 +165,16 @@ def _book_anew(connection: Connection, user: int, session: _Session, *, rejected
     a decision waits for it still."""
     doubts = tuple(why_waiting(connection, session.id))
     batches = reject_counts(connection, session.id, user)
-    posted = 0
     lot = lot_at(connection, session.place, session.counted_at) if session.place else None
     seen = tallies(connection, session.id)
     plants = sum(tally.quantity for tally in seen.values())
     due = session.status in BOOKABLE and plants > 0 and not rejected
     if session.place is not None and lot is not None and due:
         count = PhotoCount(session.id, session.place, session.counted_at, user, seen, doubts)
-        posted += book_photo_count(connection, count, lot) or 0
-    elif not batches:
+        return book_photo_count(connection, count, lot, batches)
+    if not batches:
         return None
-    posted += sum(settle(connection, batch, user) for batch in batches)
+    posted = settle_all(connection, batches, user)
     return None if doubts else posted
 
 

@@ -66,9 +66,14 @@ def user_id(connection: Connection, email: str) -> int:
     return found
 
 
-def book_photo_count(connection: Connection, count: PhotoCount, lot: Lot) -> int | None:
+def book_photo_count(
+    connection: Connection, count: PhotoCount, lot: Lot, taken_back: Collection[int] = ()
+) -> int | None:
     """Assert the count for each category of bin, and post what it changes. Returns the plants posted, signed;
     None for a count that is only proposed.
+
+    `taken_back` are the batches of which it replaces counts (`reject_counts`): what that changes is posted
+    with it as one difference, so that what has left since is never without stock in between.
 
     The photo shows the whole place. What the books have there of the same product and pot and the photo does
     not show, or shows under the state and size that are configured now, is counted as zero. Booking the same
@@ -80,7 +85,7 @@ def book_photo_count(connection: Connection, count: PhotoCount, lot: Lot) -> int
     found = {batch: count.tallies[spot.category] for spot, batch in ensure_batches(connection, spots).items()}
     absent = not_shown(connection, (count.location_id, count.counted_at), lot, found)
     found |= dict.fromkeys(absent, Tally(0, 0, 0))
-    lock_batches(connection, found)
+    lock_batches(connection, {*found, *taken_back})
     status = CountStatus.PROPOSED if count.doubts else CountStatus.ACCEPTED
     rows = [
         {
@@ -100,7 +105,8 @@ def book_photo_count(connection: Connection, count: PhotoCount, lot: Lot) -> int
     ]
     if rows:
         connection.execute(insert(Count).on_conflict_do_nothing(), rows)
-    return None if count.doubts else settle_all(connection, found, count.user_id)
+    posted = settle_all(connection, {*taken_back} if count.doubts else {*found, *taken_back}, count.user_id)
+    return None if count.doubts else posted
 
 
 def not_shown(
@@ -126,12 +132,6 @@ def not_shown(
             .order_by(StockBatch.id)
         )
     )
-
-
-def take_back_counts(connection: Connection, session_id: int, user: int) -> None:
-    """Reject the counts of a session that another replaces; the books forget them by counter-entries."""
-    for batch in reject_counts(connection, session_id, user):
-        settle(connection, batch, user)
 
 
 def reject_counts(connection: Connection, session_id: int, user: int) -> list[int]:

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from db.ingest import Claim, Policy, RunInfo
+    from db.ingest import Claim
     from db.places import Place, PlaceIndex
+    from db.runs import Policy, RunInfo
     from demeter_cli.settings import Settings
     from pipeline.config import PipelineConfig
     from pipeline.types import Photo, PhotoFailure, PhotoOutcome, PhotoResult, Spacing
@@ -45,8 +46,9 @@ class Batch:
 
     def run(self) -> list[dict[str, Any]]:
         """Count what is new and book it. On any way out, what is finished is saved."""
-        from db.ingest import finish_run, release_claims, run_lock, start_run
+        from db.ingest import release_claims
         from db.models.vocabulary import RunStatus
+        from db.runs import finish_run, run_lock, start_run
         from demeter_cli.site import COUNTERS, actor
         from pipeline.find import own_folder
 
@@ -74,8 +76,8 @@ class Batch:
         return sorted(self.rows.values(), key=lambda row: str(row["photo"]))
 
     def _policy(self) -> Policy:
-        from db.ingest import Policy
         from db.plausible import Limits
+        from db.runs import Policy
         from pipeline.gate import SEVERITIES
 
         chosen = self.settings

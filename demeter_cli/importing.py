@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -70,10 +72,12 @@ def run_imports(
 def _run(
     connection: Connection, settings: Settings, how: How, roles: tuple[str, ...], jobs: list[Job]
 ) -> list[Outcome]:
+    from demeter_cli.site import booking
+
     outcomes: list[Outcome] = []
     for job in jobs:
-        with connection.begin():
-            outcomes.append(_load(connection, settings, how, roles, job))
+        load = partial(_load, connection, settings, how, roles, job)
+        outcomes.append(booking(connection, ZoneInfo(settings.timezone), load))
         if _is_refused(outcomes[-1], how):
             break
     return outcomes
@@ -83,10 +87,12 @@ def _try_out(
     connection: Connection, settings: Settings, how: How, roles: tuple[str, ...], jobs: list[Job]
 ) -> list[Outcome]:
     """All files in one transaction, since beds need the bays that would be loaded; then nothing happened."""
-    with connection.begin() as transaction:
-        outcomes = [_load(connection, settings, how, roles, job) for job in jobs]
-        transaction.rollback()
-    return outcomes
+    from demeter_cli.site import booking
+
+    def load_all() -> list[Outcome]:
+        return [_load(connection, settings, how, roles, job) for job in jobs]
+
+    return booking(connection, ZoneInfo(settings.timezone), load_all, keep=False)
 
 
 def _load(connection: Connection, settings: Settings, how: How, roles: tuple[str, ...], job: Job) -> Outcome:

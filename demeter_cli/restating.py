@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from db.ingest import RunInfo
     from db.restate import Restated
+    from db.runs import RunInfo
     from db.standing import Choice, Standing
     from demeter_cli.settings import Settings
     from pipeline.config import PipelineConfig
@@ -44,8 +44,8 @@ class Restating:
 
     def run(self, choice: Choice, model: tuple[str, str]) -> list[dict[str, Any]]:
         """Restate what changes, a transaction per session. On any way out, what is finished is saved."""
-        from db.ingest import finish_run, run_lock, start_run
         from db.models.vocabulary import RunStatus
+        from db.runs import finish_run, run_lock, start_run
         from demeter_cli.site import COUNTERS, actor
 
         with run_lock(self.connection):

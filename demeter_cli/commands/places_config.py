@@ -117,7 +117,8 @@ def close(
     output_format: FormatOption = Format.TABLE,
 ) -> None:
     """Let nothing be configured at places any more. The history stays."""
-    from db.place_config import Codes, close_crop, places_within
+    from db.codes import Codes
+    from db.place_config import close_crop, places_within
     from demeter_cli.settings import load_settings
     from demeter_cli.site import WORKERS, actor, open_database
 
@@ -125,7 +126,7 @@ def close(
     end = _start(settings, at)
     with open_database(settings) as connection, connection.begin():
         actor(connection, settings, *WORKERS, user=user)
-        codes = Codes.of(connection)
+        codes = Codes.load(connection)
         changes = [close_crop(connection, codes, place, end) for place in places_within(connection, places)]
     _print_changes(changes, output_format, ZoneInfo(settings.timezone))
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from db.engine import connect
-from db.ingest import run_lock
+from db.runs import run_lock
 from tests.acceptance.conftest import Site
 from tests.acceptance.test_process import put
 

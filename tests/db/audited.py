@@ -17,10 +17,11 @@ from db.audits import (
     tiles_of,
 )
 from db.corrections import apply_audit
-from db.ingest import RunInfo, Saved, claim, save_result, start_run
+from db.ingest import Saved, claim, save_result
 from db.models.stock import Count
 from db.models.vocabulary import AuditStatus
 from db.places import PlaceIndex
+from db.runs import RunInfo, start_run
 from db.sessions import Stored
 from db.stock import user_id
 from pipeline.audit.frames import cut_frames

@@ -7,10 +7,11 @@ import datetime as dt
 from sqlalchemy import Connection, func, select
 
 from db import reports
-from db.ingest import Claim, RunInfo, Saved, Verdict, claim, save_result, start_run
+from db.ingest import Claim, Saved, Verdict, claim, save_result
 from db.models.photos import Detection, Estimation, Image, PhotoSession, SessionContainer
 from db.models.stock import Count, StockBatch, StockMovement
 from db.places import Place, PlaceIndex
+from db.runs import RunInfo, start_run
 from db.sessions import Stored
 from db.stock import user_id
 from pipeline.storage import image_id, original_key

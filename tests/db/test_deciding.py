@@ -12,11 +12,11 @@ from db import deciding, reports
 from db.deciding import photo_counts, why_waiting
 from db.engine import retry
 from db.errors import AlreadyDecided, ClosedPeriod, Forbidden, NotFound
-from db.ingest import Policy, RunInfo, start_run
 from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import MovementType
 from db.movements import Entry, book, undo
 from db.plausible import Counted, Expected, Limits, doubts
+from db.runs import Policy, RunInfo, start_run
 from db.stock import due_corrections, user_id
 from pipeline.types import ContainerKind
 from tests.db.counting import MODEL, count_photo

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import Connection, select
 
 from db import reports
-from db.ingest import Policy, RunInfo, Verdict, book_done
+from db.ingest import Verdict, book_done
 from db.models.photos import Image, PhotoSession, SessionContainer, SessionFinding
 from db.models.stock import Count
 from db.plan import look_up
+from db.runs import Policy, RunInfo
 from db.sessions import session_row
 from pipeline.storage import image_id
 from pipeline.types import Check, ContainerKind, Detections, Finding, Measures, PhotoResult, Severity, Total

@@ -9,20 +9,15 @@ import pytest
 from sqlalchemy import Connection, func, select, text
 
 from db import reports
-from db.engine import connect
+from db.engine import connect, retry
 from db.errors import Busy
-from db.ingest import (
-    MOST_ATTEMPTS,
-    Verdict,
-    book_done,
-    claim,
-    release_claims,
-    run_lock,
-    save_failure,
-)
+from db.ingest import MOST_ATTEMPTS, Verdict, book_done, claim, release_claims, save_failure
 from db.models.photos import Detection
 from db.models.stock import Count, StockBatch, StockMovement
+from db.models.vocabulary import MovementType, SessionStatus
+from db.movements import Entry, book
 from db.plan import look_up
+from db.runs import run_lock
 from db.sessions import session_row
 from db.stock import settle
 from pipeline.interval import add
@@ -94,6 +89,28 @@ def test_a_second_photo_leaves_the_stock_equal_to_the_new_count(demo: Connection
     assert stock_of(demo) == {"N01-NORTE-C01": 280}
     assert stock_of(demo, as_of=TAKEN + dt.timedelta(days=1)) == {"N01-NORTE-C01": 300}
     assert stock_of(demo, as_of=TAKEN - dt.timedelta(days=1)) == {}
+
+
+def test_a_photo_counted_anew_replaces_its_count_although_most_was_sold_since(demo: Connection) -> None:
+    run = begin(demo)
+    result = a_result(a_photo(), {SEGMENT: 300, BOX: 40})
+    count_photo(demo, run, result)
+    batch = demo.scalar(select(Count.batch_id).where(Count.quantity == 300))
+    entry = Entry(
+        movement_type=MovementType.VENTAS,
+        where=batch or 0,
+        quantity=-280,
+        occurred_at=TAKEN + dt.timedelta(days=1),
+        user_id=run.user_id,
+    )
+    demo.rollback()
+    retry(demo, lambda: book(demo, [entry]))
+    other = begin(demo, ("plant-2+containers-1", "b" * 64))
+    anew = a_result(result.photo, {SEGMENT: 290})
+
+    saved = count_photo(demo, other, anew)
+    assert (saved.status, saved.posted) == (SessionStatus.COMPLETED, -50)
+    assert stock_of(demo) == {"N01-NORTE-C01": 10}
 
 
 def test_an_older_photo_that_arrives_late_does_not_change_todays_stock(demo: Connection) -> None:

@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
+from db.codes import Codes
 from db.engine import connect
 from db.errors import NotFound, Refused, SeedError, UnreadableFile
 from db.neighbours import neighbours, refresh_neighbours
-from db.place_config import Codes, Crop, close_crop, correct_crop, history, places_within, set_crop
+from db.place_config import Crop, close_crop, correct_crop, history, places_within, set_crop
 from db.place_files import carry_out, parse_start, read_crops
 from db.site_map import export_map, import_map, list_places, neighbours_of, sites
 from tests.conftest import _copied, _url_of
@@ -57,7 +58,7 @@ def spans(connection: Connection) -> list[tuple[Any, ...]]:
 
 
 def test_a_new_crop_ends_the_one_before_and_both_stay(nursery: Connection) -> None:
-    change = set_crop(nursery, Codes.of(nursery), PLACE, SUCCULENT, day(3))
+    change = set_crop(nursery, Codes.load(nursery), PLACE, SUCCULENT, day(3))
 
     assert (change.action, change.before and change.before.product) == ("replaced", "MAM-BOC-001")
     assert spans(nursery) == [
@@ -67,19 +68,19 @@ def test_a_new_crop_ends_the_one_before_and_both_stay(nursery: Connection) -> No
 
 
 def test_the_same_crop_again_changes_nothing(nursery: Connection) -> None:
-    codes = Codes.of(nursery)
+    codes = Codes.load(nursery)
     set_crop(nursery, codes, PLACE, SUCCULENT, day(3))
     assert set_crop(nursery, codes, PLACE, SUCCULENT, day(4)).action == "unchanged"
     assert len(spans(nursery)) == 2
 
 
 def test_a_correction_changes_the_crop_for_all_of_its_time(nursery: Connection) -> None:
-    assert correct_crop(nursery, Codes.of(nursery), PLACE, SUCCULENT).action == "corrected"
+    assert correct_crop(nursery, Codes.load(nursery), PLACE, SUCCULENT).action == "corrected"
     assert spans(nursery) == [("ECH-ELE-001", dt.date(2020, 1, 1), None)]
 
 
 def test_a_place_whose_crop_is_closed_has_none_until_another_is_set(nursery: Connection) -> None:
-    codes = Codes.of(nursery)
+    codes = Codes.load(nursery)
     close_crop(nursery, codes, PLACE, day(3))
     with pytest.raises(Refused, match=r"N01-NORTE-C01 has no configuration in force"):
         close_crop(nursery, codes, PLACE, day(4))
@@ -104,11 +105,11 @@ def test_crops_neither_overlap_nor_begin_in_the_future(
     nursery: Connection, start: dt.datetime, sentence: str
 ) -> None:
     with pytest.raises(Refused, match=sentence):
-        set_crop(nursery, Codes.of(nursery), PLACE, SUCCULENT, start)
+        set_crop(nursery, Codes.load(nursery), PLACE, SUCCULENT, start)
 
 
 def test_a_crop_that_was_closed_is_not_overlapped_either(nursery: Connection) -> None:
-    codes = Codes.of(nursery)
+    codes = Codes.load(nursery)
     close_crop(nursery, codes, PLACE, day(6))
     with pytest.raises(Refused, match="until or since 2026-06-01"):
         set_crop(nursery, codes, PLACE, SUCCULENT, day(5))
@@ -118,14 +119,14 @@ def test_a_crop_that_was_closed_is_not_overlapped_either(nursery: Connection) ->
     ("crop", "sentence"),
     [
         (Crop("MAM-BOC-01"), "there is no product 'MAM-BOC-01'; did you mean 'MAM-BOC-001'"),
-        (Crop("MAM-BOC-001", "MAC-R8-X"), "there is no packaging 'MAC-R8-X'; did you mean"),
+        (Crop("MAM-BOC-001", "MAC-R8-X"), "there is no pot 'MAC-R8-X'; did you mean"),
         (Crop("MAM-BOC-001", state="ADULTS"), "there is no state 'ADULTS'; did you mean 'ADULT'"),
         (Crop("MAM-BOC-001", size="HUGE"), "there is no size 'HUGE'"),
     ],
 )
 def test_unknown_codes_name_the_nearest(nursery: Connection, crop: Crop, sentence: str) -> None:
     with pytest.raises(NotFound, match=sentence):
-        set_crop(nursery, Codes.of(nursery), PLACE, crop, day(3))
+        set_crop(nursery, Codes.load(nursery), PLACE, crop, day(3))
 
 
 @settings(max_examples=15)
@@ -134,7 +135,7 @@ def test_whatever_is_set_and_closed_spans_never_overlap(
     module_url: str, moves: list[tuple[str, int, bool]]
 ) -> None:
     with connect(module_url) as connection, connection.begin() as transaction:
-        codes = Codes.of(connection)
+        codes = Codes.load(connection)
         for move, number, cactus in moves:
             crop = CACTUS if cactus else SUCCULENT
             try:

@@ -14,12 +14,13 @@ from db.audit_log import Wanted, entries
 from db.engine import connect
 from db.guards import TRIGGERS
 from db.health import examine
-from db.ingest import claim, save_result, start_run
+from db.ingest import claim, save_result
 from db.models.schema import METADATA
 from db.partitions import DAYS_AHEAD, ensure_partitions
 from db.places import PlaceIndex
 from db.reports import stock
 from db.roles import ADMIN, APPEND_ONLY, MASTER, OPERATOR, ROLES, VIEWER, differences, ensure_roles
+from db.runs import start_run
 from db.sessions import Stored
 from pipeline.storage import image_id, original_key
 from pipeline.types import ContainerKind

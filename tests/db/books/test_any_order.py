@@ -29,7 +29,7 @@ from db.models.vocabulary import MovementType
 from db.movements import Entry, book, undo
 from db.periods import close, damages, hold_periods
 from db.seals import seals_of
-from db.stock import PhotoCount, Tally, book_photo_count, lot_at, take_back_counts
+from db.stock import PhotoCount, Tally, book_photo_count, lot_at, reject_counts, settle_all
 from db.verify import findings
 from tests.db.books.account import Account, Counted, Moved
 from tests.db.counting import place
@@ -153,7 +153,7 @@ class Books(RuleBasedStateMachine):
         closed = any(self.account.is_closed(one.at) for one in counted)
 
         def work() -> list[bool]:
-            take_back_counts(self.connection, session, self.user)
+            settle_all(self.connection, reject_counts(self.connection, session, self.user), self.user)
             return [True]
 
         if self.attempt(work, after, closed=closed):
