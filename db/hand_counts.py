@@ -29,7 +29,8 @@ class TakenBack:
 def uncount(connection: Connection, count: int, user: int, reason: str) -> TakenBack:
     """Let the books forget a count by hand, for a reason, in the caller's transaction.
 
-    What somebody else counted is a supervisor's to take back. Raises NotFound, Forbidden, AlreadyDecided, ClosedPeriod, and LedgerRefused for counts that are taken back elsewhere.
+    What somebody else counted is a supervisor's to take back. Raises NotFound, Forbidden, AlreadyDecided,
+    ClosedPeriod, and LedgerRefused for counts that are taken back elsewhere.
     """
     row = connection.execute(
         select(

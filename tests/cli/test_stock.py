@@ -326,7 +326,8 @@ def test_a_count_by_hand_is_taken_back_by_its_number(shop: Shop) -> None:
 
 def test_what_somebody_else_counted_is_a_supervisors_to_take_back(shop: Shop) -> None:
     for role in ("worker", "supervisor"):
-        shop.done("users", "add", f"{role}@vivero.ar", "--name", role, "--role", role)
+        added = shop.run("users", "add", f"{role}@vivero.ar", "--name", role, "--role", role)
+        assert added.code == 0, added.err
     theirs = shop.done("stock", "count", HERE, 50)[0]["count"]
     own = shop.done("stock", "count", THERE, 50, "--user", "worker@vivero.ar")[0]["count"]
     wrong = ("-r", "wrong place", "--user")
