@@ -129,12 +129,13 @@ def adjust(
 
 def count_by_hand(
     connection: Connection, batch: int, given: tuple[int, dt.datetime], user: int, notes: str | None
-) -> int:
-    """Assert that a batch held so many plants then. Returns the plants by which the books changed."""
+) -> tuple[int, int]:
+    """Assert that a batch held so many plants then. Returns the count's number, and the plants by which the
+    books changed."""
     require_open(connection, given[1])
     held = lock_batches(connection, [batch])[batch]
-    _insert_by_hand(connection, (held.location_id, batch), given, (user, notes))
-    return settle_all(connection, [batch], user)
+    count = _insert_by_hand(connection, (held.location_id, batch), given, (user, notes))
+    return count, settle_all(connection, [batch], user)
 
 
 def photo_counts(connection: Connection, *, waiting: bool, limit: int | None = None) -> list[CountRow]:

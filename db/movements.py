@@ -327,13 +327,21 @@ def undo(connection: Connection, movement: int, user_id: int, reason: str | None
     """
     table = StockMovement
     one = connection.execute(
-        select(table.movement_type, table.transfer_id, table.reverses_movement_id).where(table.id == movement)
+        select(
+            table.movement_type,
+            table.transfer_id,
+            table.reverses_movement_id,
+            table.count_id,
+            table.session_id,
+        ).where(table.id == movement)
     ).one_or_none()
     if one is None:
         raise NotFound(f"there is no movement {movement}; `demeter stock list` shows them with their numbers")
     if one.movement_type == MovementType.FOTO:
+        photo = one.session_id is not None
+        remedy = f"photos reject {one.session_id}" if photo else f"stock uncount {one.count_id}"
         raise LedgerRefused(
-            f"movement {movement} follows from a count: reject the count, and the books forget it"
+            f"movement {movement} follows from a count: `demeter {remedy}` lets the books forget it"
         )
     if one.reverses_movement_id is not None:
         raise LedgerRefused(

@@ -24,6 +24,7 @@ from db.acting import require_role
 from db.batches import among
 from db.errors import AlreadyReconciled
 from db.flows import Flows
+from db.models.periods import Period as ClosedMonth
 from db.models.places import StorageLocation
 from db.models.reconciliations import Reconciliation, ReconciliationLine, ReconciliationPosting
 from db.models.stock import StockMovement
@@ -43,12 +44,14 @@ _REASONS = {
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A line and what was posted for it before. `earlier` is the difference that the standing version found,
-    where it is another one now; `posted` are the plants in the books for it, signed."""
+    where it is another one now; `posted` are the plants in the books for it, signed. `closed` says that its
+    closing count lies in a closed month: what is in the books for it stays."""
 
     line: Line
     version: int | None
     earlier: int | None
     posted: int
+    closed: bool
 
     @property
     def restated(self) -> bool:
@@ -72,13 +75,18 @@ def standing(connection: Connection, period: Period, places: Sequence[str] = ())
     before = _versions(connection, period)
     lines = reconcile_period(connection, period, places, before)
     posted = _in_the_books(connection, [row.id for row in before.values()])
-    return [_standing(line, before.get(line.key), posted) for line in lines]
+    open_from = connection.scalar(select(func.max(ClosedMonth.ends_at)))
+
+    def closed(line: Line) -> bool:
+        return open_from is not None and line.closing is not None and line.closing.at < open_from
+
+    return [_standing(line, before.get(line.key), posted, closed=closed(line)) for line in lines]
 
 
-def _standing(line: Line, before: Row[Any] | None, posted: Mapping[int, int]) -> Standing:
+def _standing(line: Line, before: Row[Any] | None, posted: Mapping[int, int], *, closed: bool) -> Standing:
     if before is None:
-        return Standing(line, None, None, 0)
-    return Standing(line, before.version, before.difference, posted.get(before.id, 0))
+        return Standing(line, None, None, 0, closed)
+    return Standing(line, before.version, before.difference, posted.get(before.id, 0), closed)
 
 
 def post(

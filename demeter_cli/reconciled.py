@@ -97,7 +97,7 @@ def _unexplained(found: Sequence[Standing]) -> bool:
         if one.line.verdict is LineVerdict.GAIN and one.posted and not one.restated
     ]
     open_lines = [line for line in to_explain([one.line for one in found]) if line.key not in accepted]
-    return bool(open_lines) or any(one.restated for one in found)
+    return bool(open_lines) or any(one.restated and not one.closed for one in found)
 
 
 def _row(one: Standing, name: Names, causes: Row, zone: ZoneInfo) -> Row:
@@ -130,6 +130,7 @@ def _row(one: Standing, name: Names, causes: Row, zone: ZoneInfo) -> Row:
         "coverage": None if line.coverage is None else round(line.coverage, 3),
         "posted": one.posted,
         "restates": one.earlier if one.restated else None,
+        "closed": one.closed,
         **causes,
     }
 
@@ -193,7 +194,7 @@ CSV_COLUMNS = (
     *("opening_at", "opening", "opening_low", "opening_high"),
     *("initial", "sown", "planted", "received", "sent", "died", "sold", "adjusted", "expected"),
     *("counted_at", "counted", "counted_low", "counted_high", "difference", "low", "high"),
-    *("verdict", "inferred_sales", "coverage", "posted", "restates", "check"),
+    *("verdict", "inferred_sales", "coverage", "posted", "restates", "closed", "check"),
 )
 
 
@@ -267,7 +268,8 @@ def _remarks(row: Row, *, why: bool) -> list[str]:
     """What a person should know of a line, and what to do about it."""
     told = []
     if row["restates"] is not None:
-        told.append(f"was {row['restates']:+d} when it was posted; --post restates it")
+        then = "its month is closed, so the books keep that" if row["closed"] else "--post restates it"
+        told.append(f"was {row['restates']:+d} when it was posted; {then}")
     match row["verdict"]:
         case "partial":
             told.append(f"the photo shows {row['coverage']:.0%} of the bed; take it again")

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
     from db.orders import LotWords
 
+COLUMNS = {
+    "count": "count",
+    "place": "place",
+    "counted_at": "counted on",
+    "counted": "plants",
+    "booked": "books changed by",
+}
+
 
 def count_lot(given: tuple[str, int, dt.datetime], lot: LotWords, reason: str | None, way: Way) -> None:
     """Assert that so many plants of a lot stood at a place then, and print what that changed."""
@@ -25,7 +33,7 @@ def count_lot(given: tuple[str, int, dt.datetime], lot: LotWords, reason: str | 
 
     place, plants, moment = given
 
-    def work(connection: Connection) -> int:
+    def work(connection: Connection) -> tuple[int, int]:
         who = actor(connection, way.settings, *WORKERS, user=way.user)
         desk = Desk.open(connection, Codes.load(connection), [place], who)
         # Which lot is meant is found as for an adjustment, of which nothing else is used.
@@ -35,23 +43,48 @@ def count_lot(given: tuple[str, int, dt.datetime], lot: LotWords, reason: str | 
         return count_by_hand(connection, batch, (plants, moment), who, reason)
 
     with open_database(way.settings) as connection:
-        changed = booking(connection, way.zone, lambda: work(connection))
+        count, changed = booking(connection, way.zone, lambda: work(connection), keep=not way.dry_run)
     row: dict[str, Any] = {
+        "count": None if way.dry_run else count,
         "place": place.upper(),
         "counted_at": moment.astimezone(way.zone),
         "counted": plants,
         "booked": changed,
     }
-    columns = {
-        "place": "place",
-        "counted_at": "counted on",
-        "counted": "plants",
-        "booked": "books changed by",
-    }
+    _print(row, way)
+    if way.dry_run:
+        output.tell("Dry run: nothing was booked.")
+    elif way.output_format is Format.TABLE:
+        output.say(f"To take it back: demeter stock uncount {count} --reason …")
+
+
+def take_back(count: int, reason: str, way: Way) -> None:
+    """Let the books forget a count by hand, and print what that changed."""
+    from db.hand_counts import TakenBack, uncount
+    from demeter_cli import output
+    from demeter_cli.site import WORKERS, actor, booking, open_database
+
+    def work(connection: Connection) -> TakenBack:
+        return uncount(connection, count, actor(connection, way.settings, *WORKERS, user=way.user), reason)
+
+    with open_database(way.settings) as connection:
+        done = booking(connection, way.zone, lambda: work(connection), keep=not way.dry_run)
+    _print({"count": count, "place": done.place, "counted": done.plants, "booked": done.booked}, way)
+    if way.dry_run:
+        output.tell("Dry run: nothing was booked.")
+
+
+def _print(row: dict[str, Any], way: Way) -> None:
+    from demeter_cli import output
+
+    columns = {name: heading for name, heading in COLUMNS.items() if row.get(name) is not None}
     match way.output_format:
         case Format.JSON:
             output.print_json([row])
         case Format.CSV:
-            output.print_csv([row], tuple(columns))
+            output.print_csv([row], tuple(row))
         case Format.TABLE:
-            output.print_table([row | {"booked": f"{changed:+d}"}], columns, figures=("booked",))
+            booked = f"{row['booked']:+d}".replace("-", "−")
+            output.print_table(
+                [row | {"booked": booked}], columns, droppable=("count", "counted_at"), figures=("booked",)
+            )

@@ -1,4 +1,4 @@
-"""demeter stock count: what a person counted."""
+"""demeter stock count, uncount: what a person counted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from demeter_cli.commands.stock import (
     Container,
     Date,
+    DryRun,
     FormatOption,
     Packaging,
     Place,
@@ -31,6 +32,7 @@ def count(
     packaging: Packaging = None,
     container: Container = None,
     reason: Reason = None,
+    dry_run: DryRun = False,
     user: UserOption = None,
     output_format: FormatOption = Format.TABLE,
 ) -> None:
@@ -46,9 +48,32 @@ def count(
     from demeter_cli.recounting import count_lot
     from demeter_cli.settings import load_settings
 
-    way = Way(load_settings(ctx.obj), user, dry_run=False, output_format=output_format)
+    way = Way(load_settings(ctx.obj), user, dry_run, output_format)
     lot = LotWords(product=product, state=state, size=size, packaging=packaging, container=container)
     plants = whole(quantity)
     if not 0 <= plants <= 1_000_000:
         raise typer.BadParameter(f"{plants} is no number of plants like 480", param_hint="QUANTITY")
     count_lot((place, plants, moment_of(date, way)), lot, reason, way)
+
+
+def uncount(
+    ctx: typer.Context,
+    count: Annotated[int, typer.Argument(help="Its number, as printed when it was booked, and by explain.")],
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the decision.")],
+    dry_run: DryRun = False,
+    user: UserOption = None,
+    output_format: FormatOption = Format.TABLE,
+) -> None:
+    """Take back a count by hand that was wrong: the books forget it, and it stays on record.
+
+    What somebody else counted is a supervisor's to take back.
+
+    Example: demeter stock uncount 12 --reason "that was the neighbouring place"
+    """
+    from demeter_cli.booking import Way
+    from demeter_cli.recounting import take_back
+    from demeter_cli.settings import load_settings
+
+    if not reason.strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
+    take_back(count, reason, Way(load_settings(ctx.obj), user, dry_run, output_format))

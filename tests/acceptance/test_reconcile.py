@@ -197,6 +197,24 @@ def test_a_late_movement_is_shown_as_a_restatement(site: Site) -> None:
     assert site.run("reconcile", *place).code == 0
 
 
+def test_what_was_posted_for_a_closed_month_stays_and_asks_for_nothing(site: Site) -> None:
+    place = ("--month", "2025-09", "--place", "N01-NORTE-C01")
+    site.run("reconcile", *place, "--post")
+    with connect(site.settings["DEMETER_DATABASE_URL"]) as connection:
+        query = "SELECT id FROM stock_movements WHERE movement_type = 'muerte'"
+        death = connection.execute(text(query)).scalar_one()
+    assert site.run("period", "close", "2025-09", "--yes").code == 0
+    site.run("stock", "undo", death)
+
+    shown = site.run("reconcile", *place)
+    assert (
+        "N01-NORTE-C01: was -500 when it was posted; its month is closed, so the books keep that" in shown.out
+    )
+    assert shown.code == 0
+    [line] = site.run("reconcile", *place, "--format", "json").json["lines"]
+    assert (line["difference"], line["restates"], line["closed"]) == (-700, -500, True)
+
+
 def test_only_a_supervisor_posts(site: Site) -> None:
     ana, luis = "ana@vivero.ar", "luis@vivero.ar"
     assert site.run("users", "add", ana, "--name", "Ana Paz", "--role", "admin").code == 0

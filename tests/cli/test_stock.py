@@ -298,3 +298,40 @@ def test_stock_that_nothing_prices_is_not_worth_zero(shop: Shop) -> None:
     assert "0.00" not in told.out
     assert re.search(r"N01-NORTE-C01 .* 30 +no price", told.out)
     assert "30 plants without a price, and in no sum." in told.out
+
+
+def test_a_count_by_hand_is_taken_back_by_its_number(shop: Shop) -> None:
+    [right] = shop.done("stock", "count", HERE, 50, "--date", "2026-10-01")
+    assert shop.done("stock", "count", HERE, 500, "--date", "2026-10-02", "-n")[0]["count"] is None
+    [wrong] = shop.done("stock", "count", HERE, 500, "--date", "2026-10-02")
+    assert stock(shop) == {HERE: 500}
+    [entry] = [row for row in shop.done("stock", "list") if row["quantity"] == 450]
+    number = wrong["count"]
+    assert f"`demeter stock uncount {number}`" in shop.run("stock", "undo", entry["id"]).err
+
+    [back] = shop.done("stock", "uncount", number, "--reason", "a zero too many")
+    assert (back["place"], back["counted"], back["booked"]) == (HERE, 500, -450)
+    assert stock(shop) == {HERE: 50}
+    assert shop.run("stock", "uncount", number, "-r", "x").code == 9
+    assert shop.run("stock", "uncount", 999, "-r", "x").code == 2
+    assert shop.run("stock", "uncount", right["count"], "-r", " ").code == 2
+    assert shop.run("stock", "verify").code == 0
+
+    [first] = shop.done("stock", "init", THERE, 20, "--date", "2026-10-01")
+    told = shop.run("stock", "uncount", number + 1, "-r", "x")
+    assert f"is a first count: `demeter stock undo {first['movement']}`" in told.err
+    assert shop.run("period", "close", "2026-10", "--yes").code == 0
+    assert "the books are closed" in shop.run("stock", "uncount", right["count"], "-r", "x").err
+
+
+def test_what_somebody_else_counted_is_a_supervisors_to_take_back(shop: Shop) -> None:
+    for role in ("worker", "supervisor"):
+        added = shop.run("users", "add", f"{role}@vivero.ar", "--name", role, "--role", role)
+        assert added.code == 0, added.err
+    theirs = shop.done("stock", "count", HERE, 50)[0]["count"]
+    own = shop.done("stock", "count", THERE, 50, "--user", "worker@vivero.ar")[0]["count"]
+    wrong = ("-r", "wrong place", "--user")
+    assert "is worker" in shop.run("stock", "uncount", theirs, *wrong, "worker@vivero.ar").err
+    assert shop.run("stock", "uncount", own, *wrong, "worker@vivero.ar").code == 0
+    assert shop.run("stock", "uncount", theirs, *wrong, "supervisor@vivero.ar").code == 0
+    assert stock(shop) == {}
