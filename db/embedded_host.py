@@ -119,13 +119,13 @@ def runnable_binaries(account: Account, data_dir: Path) -> Path:
     That is so when root installed Demeter below /root or with umask 077, or where a folder has an odd name.
     """
     original = binaries()
-    if _can_run(account, original):
+    if can_run(account, original):
         return original
     copy = data_dir / f"pg-{version(_PACKAGE)}"
     folder = copy / _PACKAGE / "pginstall" / "bin"
     if not copy.exists():
         _copy_programs(original.parents[2], copy)
-    if not _can_run(account, folder):
+    if not can_run(account, folder):
         raise EmbeddedServerError(
             f"The user {account.name} cannot run the PostgreSQL programs in {folder}: that file system is "
             "mounted noexec, or the path holds a double quote, a backslash, a dollar sign or bytes that are "
@@ -195,7 +195,8 @@ def _can_enter(account: Account, folder: Path) -> bool:
         ) from None
 
 
-def _can_run(account: Account, folder: Path) -> bool:
+def can_run(account: Account, folder: Path) -> bool:
+    """Whether the user may run the programs in a folder, from that path."""
     # initdb hands its own path to a shell, between double quotes, and to the new cluster as text.
     if _UNFIT_FOR_A_SHELL.search(str(folder)):
         return False

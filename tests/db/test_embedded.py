@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import make_url
 
 from db.embedded import embedded_server
-from db.embedded_host import server_account
+from db.embedded_host import binaries, can_run, server_account
 from tests.db.servers import COMMAND, address, ask, kill_server, leave, postmaster, session, stopped_cleanly
 
 
@@ -201,6 +201,8 @@ def test_a_first_start_that_is_killed_leaves_no_half_made_cluster(data_dir: Path
     ids=["odd characters", "comma", "too long for a socket", "not UTF-8"],
 )
 def test_any_path_can_hold_the_data(data_dir: Path, name: str) -> None:
+    if not name.isascii() and not can_run(server_account(), binaries()):
+        pytest.skip("Demeter is installed where the server's user cannot read: a copy has to bear this name")
     with embedded_server(data_dir / name, fsync=False) as server:
         assert ask(server.url, "SELECT current_database()") == "demeter"
         socket_folder = Path(make_url(server.url).query["host"])
