@@ -120,12 +120,12 @@ def close(
     from db.codes import Codes
     from db.place_config import close_crop, places_within
     from demeter_cli.settings import load_settings
-    from demeter_cli.site import WORKERS, actor, open_database
+    from demeter_cli.site import DECIDERS, actor, open_database
 
     settings = load_settings(ctx.obj)
     end = _start(settings, at)
     with open_database(settings) as connection, connection.begin():
-        actor(connection, settings, *WORKERS, user=user)
+        actor(connection, settings, *DECIDERS, user=user)
         codes = Codes.load(connection)
         changes = [close_crop(connection, codes, place, end) for place in places_within(connection, places)]
     _print_changes(changes, output_format, ZoneInfo(settings.timezone))
@@ -198,11 +198,11 @@ def _carry_out(
     """All of the plan in one transaction, or nothing of it and every problem told."""
     from db.place_files import carry_out
     from demeter_cli import output
-    from demeter_cli.site import WORKERS, actor, open_database
+    from demeter_cli.site import DECIDERS, actor, open_database
 
     correct, dry_run, user = how
     with open_database(settings) as connection, connection.begin() as transaction:
-        actor(connection, settings, *WORKERS, user=user)
+        actor(connection, settings, *DECIDERS, user=user)
         changes, problems = carry_out(connection, plan(connection), correct=correct)
         if dry_run or problems:
             transaction.rollback()

@@ -324,10 +324,14 @@ def test_a_count_by_hand_is_taken_back_by_its_number(shop: Shop) -> None:
     assert "the books are closed" in shop.run("stock", "uncount", right["count"], "-r", "x").err
 
 
-def test_what_somebody_else_counted_is_a_supervisors_to_take_back(shop: Shop) -> None:
+def test_what_grows_where_and_what_others_counted_are_a_supervisors(shop: Shop) -> None:
     for role in ("worker", "supervisor"):
         added = shop.run("users", "add", f"{role}@vivero.ar", "--name", role, "--role", role)
         assert added.code == 0, added.err
+    crop = ("places", "config", "set", TRAYS, *PRODUCT, "--packaging", "MAC-R8-T", "--dry-run", "--user")
+    assert "is worker" in shop.run(*crop, "worker@vivero.ar").err
+    assert shop.run(*crop, "supervisor@vivero.ar").code == 0
+
     theirs = shop.done("stock", "count", HERE, 50)[0]["count"]
     own = shop.done("stock", "count", THERE, 50, "--user", "worker@vivero.ar")[0]["count"]
     wrong = ("-r", "wrong place", "--user")
