@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from zoneinfo import ZoneInfo
 
 import pytest
 from alembic import command
@@ -203,9 +204,8 @@ def test_books_kept_before_there_were_periods_and_prices_go_on(empty_url: str) -
         [row] = stock(connection)
         assert (row.plants, row.state) == (90, "ADULT")
         connection.rollback()
-        closed = retry(
-            connection, lambda: close(connection, NOON.date().replace(day=1), UTC, boss(connection))
-        )
+        month, zone = NOON.date().replace(day=1), ZoneInfo("UTC")
+        closed = retry(connection, lambda: close(connection, month, zone, boss(connection)))
         assert (closed.movements, closed.counts) == (5, 1)
         assert list(findings(connection)) == []
 
