@@ -58,7 +58,7 @@ class Audit(Base):
     model: Mapped[str]
     model_sha256: Mapped[str]
     config_hash: Mapped[str]
-    created_by_user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="RESTRICT"))
+    created_by_user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="RESTRICT"), index=True)
     created_at: Mapped[Now]
     expires_at: Mapped[dt.datetime]
     recorded_at: Mapped[dt.datetime | None]
@@ -79,7 +79,7 @@ class AuditStratum(Base):
 
     id: Mapped[BigId]
     audit_id: Mapped[int] = mapped_column(ForeignKey(Audit.id, ondelete="RESTRICT"))
-    product_id: Mapped[int] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"))
+    product_id: Mapped[int] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"), index=True)
     season: Mapped[str]
     far: Mapped[bool]
     dense: Mapped[bool]
@@ -146,7 +146,7 @@ class Correction(Base):
 
     id: Mapped[Id]
     audit_id: Mapped[int] = mapped_column(ForeignKey(Audit.id, ondelete="RESTRICT"))
-    product_id: Mapped[int] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"))
+    product_id: Mapped[int] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"), index=True)
     season: Mapped[str]
     model_sha256: Mapped[str]
     config_hash: Mapped[str]
@@ -158,7 +158,7 @@ class Correction(Base):
     forced: Mapped[Flag]  # applied though it was doubtful
     valid_from: Mapped[Now]
     valid_until: Mapped[dt.datetime]
-    applied_by_user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="RESTRICT"))
+    applied_by_user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="RESTRICT"), index=True)
     withdrawn_at: Mapped[dt.datetime | None]
 
 

@@ -182,8 +182,12 @@ class PackagingCatalog(Base):
 
     id: Mapped[Id]
     packaging_type_id: Mapped[int] = mapped_column(ForeignKey(PackagingType.id, ondelete="RESTRICT"))
-    packaging_material_id: Mapped[int] = mapped_column(ForeignKey(PackagingMaterial.id, ondelete="RESTRICT"))
-    packaging_color_id: Mapped[int] = mapped_column(ForeignKey(PackagingColor.id, ondelete="RESTRICT"))
+    packaging_material_id: Mapped[int] = mapped_column(
+        ForeignKey(PackagingMaterial.id, ondelete="RESTRICT"), index=True
+    )
+    packaging_color_id: Mapped[int] = mapped_column(
+        ForeignKey(PackagingColor.id, ondelete="RESTRICT"), index=True
+    )
     sku: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
     volume_liters: Mapped[Decimal | None] = mapped_column(Numeric(10, 2))

@@ -193,11 +193,13 @@ class PhotoSession(Base):
     unlikeness: Mapped[float | None]  # how many times wider than for a familiar photo the interval is
     bed_in_plants: Mapped[float | None]  # area of the photographed bed, in squares of a plant's side
     validated: Mapped[Flag]
-    validated_by_user_id: Mapped[int | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
+    validated_by_user_id: Mapped[int | None] = mapped_column(
+        ForeignKey(User.id, ondelete="SET NULL"), index=True
+    )
     validation_date: Mapped[dt.datetime | None]
     manual_adjustments: Mapped[dict[str, Any] | None]
     supersedes_session_id: Mapped[int | None] = mapped_column(
-        ForeignKey("photo_sessions.id", ondelete="RESTRICT")
+        ForeignKey("photo_sessions.id", ondelete="RESTRICT"), index=True
     )
     created_at: Mapped[Now]
     updated_at: Mapped[Touched]
@@ -280,9 +282,11 @@ class Classification(Base):
 
     id: Mapped[Id]
     product_id: Mapped[int | None] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"))
-    product_size_id: Mapped[int | None] = mapped_column(ForeignKey(ProductSize.id, ondelete="RESTRICT"))
+    product_size_id: Mapped[int | None] = mapped_column(
+        ForeignKey(ProductSize.id, ondelete="RESTRICT"), index=True
+    )
     packaging_catalog_id: Mapped[int | None] = mapped_column(
-        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT")
+        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT"), index=True
     )
     product_conf: Mapped[Share | None]
     product_size_conf: Mapped[Share | None]

@@ -222,9 +222,9 @@ class StorageBin(Base):
     storage_location_id: Mapped[int] = mapped_column(ForeignKey(StorageLocation.id, ondelete="RESTRICT"))
     storage_bin_type_id: Mapped[int]
     category: Mapped[str]
-    product_id: Mapped[int | None] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"))
+    product_id: Mapped[int | None] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"), index=True)
     packaging_catalog_id: Mapped[int | None] = mapped_column(
-        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT")
+        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT"), index=True
     )
     code: Mapped[str] = mapped_column(unique=True)
     label: Mapped[str | None]
@@ -262,13 +262,19 @@ class StorageLocationConfig(Base):
     )
 
     id: Mapped[Id]
-    storage_location_id: Mapped[int] = mapped_column(ForeignKey(StorageLocation.id, ondelete="RESTRICT"))
-    product_id: Mapped[int] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"))
-    packaging_catalog_id: Mapped[int | None] = mapped_column(
-        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT")
+    storage_location_id: Mapped[int] = mapped_column(
+        ForeignKey(StorageLocation.id, ondelete="RESTRICT"), index=True
     )
-    product_size_id: Mapped[int | None] = mapped_column(ForeignKey(ProductSize.id, ondelete="RESTRICT"))
-    expected_product_state_id: Mapped[int] = mapped_column(ForeignKey(ProductState.id, ondelete="RESTRICT"))
+    product_id: Mapped[int] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"), index=True)
+    packaging_catalog_id: Mapped[int | None] = mapped_column(
+        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT"), index=True
+    )
+    product_size_id: Mapped[int | None] = mapped_column(
+        ForeignKey(ProductSize.id, ondelete="RESTRICT"), index=True
+    )
+    expected_product_state_id: Mapped[int] = mapped_column(
+        ForeignKey(ProductState.id, ondelete="RESTRICT"), index=True
+    )
     area_cm2: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))  # usable, not the whole place
     active: Mapped[Active]
     valid_from: Mapped[Now]
@@ -296,9 +302,9 @@ class DensityParameter(Base):
 
     id: Mapped[Id]
     storage_bin_type_id: Mapped[int] = mapped_column(ForeignKey(StorageBinType.id, ondelete="RESTRICT"))
-    product_id: Mapped[int | None] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"))
+    product_id: Mapped[int | None] = mapped_column(ForeignKey(Product.id, ondelete="RESTRICT"), index=True)
     packaging_catalog_id: Mapped[int | None] = mapped_column(
-        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT")
+        ForeignKey(PackagingCatalog.id, ondelete="RESTRICT"), index=True
     )
     avg_area_per_plant_cm2: Mapped[Decimal] = mapped_column(Numeric(10, 2))
     plants_per_m2: Mapped[Decimal] = mapped_column(Numeric(10, 2))

@@ -120,8 +120,10 @@ class Count(Base):
 
     id: Mapped[BigId]
     location_id: Mapped[int] = mapped_column(ForeignKey(StorageLocation.id, ondelete="RESTRICT"))
-    batch_id: Mapped[int] = mapped_column(ForeignKey(StockBatch.id, ondelete="RESTRICT"))
-    session_id: Mapped[int | None] = mapped_column(ForeignKey(PhotoSession.id, ondelete="RESTRICT"))
+    batch_id: Mapped[int] = mapped_column(ForeignKey(StockBatch.id, ondelete="RESTRICT"), index=True)
+    session_id: Mapped[int | None] = mapped_column(
+        ForeignKey(PhotoSession.id, ondelete="RESTRICT"), index=True
+    )
     source: Mapped[str]
     status: Mapped[str] = mapped_column(server_default=CountStatus.PROPOSED.value)
     counted_at: Mapped[dt.datetime]
@@ -129,8 +131,10 @@ class Count(Base):
     quantity: Mapped[int]
     low: Mapped[int | None]
     high: Mapped[int | None]
-    user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="RESTRICT"))
-    decided_by_user_id: Mapped[int | None] = mapped_column(ForeignKey(User.id, ondelete="RESTRICT"))
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="RESTRICT"), index=True)
+    decided_by_user_id: Mapped[int | None] = mapped_column(
+        ForeignKey(User.id, ondelete="RESTRICT"), index=True
+    )
     decided_at: Mapped[dt.datetime | None]
     notes: Mapped[str | None]
 

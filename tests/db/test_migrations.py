@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from zoneinfo import ZoneInfo
 
 import pytest
 from alembic import command
@@ -13,9 +15,15 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from db import migrate, migrations
-from db.engine import connect
+from db.engine import connect, retry
 from db.errors import DatabaseUnavailable, SchemaMismatch
+from db.health import examine
 from db.models.schema import METADATA
+from db.movements import undo
+from db.periods import close
+from db.reports import stock
+from db.verify import findings
+from tests.db.nursery import NOON, add, build_nursery, session_of
 
 # Everything that a schema promises, partitions left out: they come and go with the days.
 SNAPSHOT = text(
@@ -167,6 +175,43 @@ def test_photos_counted_before_beds_were_told_apart_keep_all_their_plants(empty_
         assert [tuple(row) for row in connection.execute(inside)] == [("main", 0, 0, None, None)]
         connection.execute(text("UPDATE photo_sessions SET error_message = 'x'"))  # the trigger is back
         assert connection.scalar(text("SELECT count(updated_at) FROM photo_sessions")) == 2
+
+
+def test_books_kept_before_there_were_periods_and_prices_go_on(empty_url: str) -> None:
+    """What revision 0008 held is sound at head: a photo's count with its entry, a first count by hand, a
+    death, a sale and its reversal, and places, lots and people."""
+    with connect(empty_url) as connection:
+        command.upgrade(migrate._config(connection), "0008")
+        connection.rollback()
+        nursery = build_nursery(connection)
+        session = session_of(nursery)
+        seen = nursery.count(90, source="foto", session_id=session, status="accepted", counted_at=NOON)
+        nursery.move("foto", 90, count_id=seen, session_id=session, source_type="ia")
+        later = {"occurred_at": NOON + dt.timedelta(days=1)}
+        nursery.move("muerte", -7, **later)
+        sale = nursery.move("ventas", -20, **later)
+        nursery.move("ventas", 20, reverses_movement_id=sale, source_type="manual_correction", **later)
+        connection.commit()
+        before = connection.execute(text("SELECT * FROM stock_movements ORDER BY id")).all()
+        connection.rollback()
+        migrate.upgrade(empty_url)
+
+        assert connection.execute(text("SELECT * FROM stock_movements ORDER BY id")).all() == before
+        assert list(findings(connection)) == []
+        assert examine(connection, dt.datetime.now(dt.UTC)) == []
+        connection.rollback()
+        retry(connection, lambda: undo(connection, before[1].id, nursery.user))
+        [row] = stock(connection)
+        assert (row.plants, row.state) == (90, "ADULT")
+        connection.rollback()
+        month, zone = NOON.date().replace(day=1), ZoneInfo("UTC")
+        closed = retry(connection, lambda: close(connection, month, zone, boss(connection)))
+        assert (closed.movements, closed.counts) == (5, 1)
+        assert list(findings(connection)) == []
+
+
+def boss(connection: Connection) -> int:
+    return add(connection, "users", email="eva@vivero.ar", first_name="Eva", last_name="", role="admin")
 
 
 def test_an_upgrade_gives_up_rather_than_queue_behind_a_long_lock(empty_url: str) -> None:

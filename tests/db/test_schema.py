@@ -43,6 +43,27 @@ def test_every_reference_has_the_type_of_what_it_refers_to(connection: Connectio
     assert mismatches == []
 
 
+def test_every_reference_is_found_by_an_index(connection: Connection) -> None:
+    """So that nothing is read whole when what it refers to is deleted or looked up. What was seen in photos
+    is not looked up by its class, of which none is deleted, and is written too often to index for nothing."""
+    unindexed = text(
+        """
+        SELECT conrelid::regclass::text || '.' || attname
+        FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
+            JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
+        WHERE contype = 'f' AND NOT relispartition AND NOT EXISTS (
+            SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1]
+                AND (indpred IS NULL OR pg_get_expr(indpred, indrelid) = format('(%I IS NOT NULL)', attname))
+        )
+        ORDER BY 1
+        """
+    )
+    assert list(connection.scalars(unindexed)) == [
+        "detections.classification_id",
+        "estimations.classification_id",
+    ]
+
+
 def test_only_what_was_seen_goes_with_its_session_and_nothing_else_is_deleted_unasked(
     connection: Connection,
 ) -> None:
