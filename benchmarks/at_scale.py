@@ -1,7 +1,7 @@
 """Reports, reconciliation and a photo's plants after five years: 1,290 places, 10 million movements, 100
 million plants seen in photos.
 
-    python benchmarks/at_scale.py [--scale 0.01] [--rounds 20] [--keep FOLDER] [--plans] [--json]
+    python benchmarks/at_scale.py [--scale 0.01] [--plants 0.01] [--rounds 20] [--keep FOLDER] [--plans] [--json]
 
 `--scale` multiplies movements and plants; places, photos and counts stay. Making it all takes a while at
 full scale, so `--keep` leaves the database in a folder and uses the one that is there. Latencies are those
@@ -35,6 +35,7 @@ from db.reconciling import Period
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--scale", type=float, default=0.01)
+    parser.add_argument("--plants", type=float, help="scale of the plants seen (default: the other one)")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--plans", action="store_true")
@@ -43,7 +44,8 @@ def main() -> None:
     with new_site(arguments.keep) as (connection, _):
         if not connection.scalar(text("SELECT count(*) FROM warehouses WHERE code ~ '^Y'")):
             started = time.perf_counter()
-            fill(connection, Size.scaled(arguments.scale), dt.datetime.now(dt.UTC).date())
+            size = Size.scaled(arguments.scale, arguments.plants or arguments.scale)
+            fill(connection, size, dt.datetime.now(dt.UTC).date())
             sys.stderr.write(f"made in {time.perf_counter() - started:.0f} s\n")
         connection.rollback()
         rows = [timed(connection, name, ask, arguments.rounds) for name, ask in questions(connection).items()]

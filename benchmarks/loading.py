@@ -98,13 +98,13 @@ class Photo:
 
 
 def ours(connection: Connection, photo: Photo) -> None:
-    copy_columns(connection, "detections", photo.columns(), len(photo.plants))
-    connection.commit()
+    with connection.begin():
+        copy_columns(connection, "detections", photo.columns(), len(photo.plants))
 
 
 def bare(connection: Connection, photo: Photo) -> None:
-    copy_columns(connection, "bare", photo.columns(), len(photo.plants))
-    connection.commit()
+    with connection.begin():
+        copy_columns(connection, "bare", photo.columns(), len(photo.plants))
 
 
 def by_orm(connection: Connection, photo: Photo) -> None:
@@ -125,7 +125,7 @@ def by_psycopg(connection: Connection, photo: Photo) -> None:
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor:
         cursor.executemany(statement, rows)
-    connection.commit()
+    driver.commit()
 
 
 def by_text_copy(connection: Connection, photo: Photo) -> None:
@@ -134,7 +134,7 @@ def by_text_copy(connection: Connection, photo: Photo) -> None:
     with driver.cursor() as cursor, cursor.copy(f"COPY detections ({', '.join(rows[0])}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(tuple(row.values()))
-    connection.commit()
+    driver.commit()
 
 
 Way = Callable[[Connection, Photo], None]

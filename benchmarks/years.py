@@ -30,10 +30,10 @@ class Size:
     per_photo: int  # plants seen in a photo
 
     @staticmethod
-    def scaled(scale: float) -> Size:
+    def scaled(scale: float, plants: float) -> Size:
         return Size(
             max(1, round(scale * MOVEMENTS / (PLACES * PRODUCTS * MONTHS)) - 1),
-            max(1, round(scale * DETECTIONS / (PLACES * MONTHS))),
+            max(1, round(plants * DETECTIONS / (PLACES * MONTHS))),
         )
 
 
@@ -88,8 +88,8 @@ def _detections(connection: Connection, size: Size) -> None:
             # On the wire a timestamp is microseconds since 2000, as 64 bits.
             "created_at": np.repeat(micro, size.per_photo),
         }
-        copy_columns(connection, "detections", columns, rows)
-        connection.commit()
+        with connection.begin():  # COPY alone begins no transaction that SQLAlchemy would know of
+            copy_columns(connection, "detections", columns, rows)
 
 
 _STATEMENTS = (
