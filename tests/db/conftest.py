@@ -1,4 +1,4 @@
-"""Folders for embedded servers, and commands that use them."""
+"""Databases that tests share, folders for embedded servers, and commands that use them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from db.embedded import embedded_server
 from db.engine import connect
+from tests.conftest import _copied, _url_of
 from tests.db.servers import new_folder
 
 
@@ -20,6 +21,21 @@ def demo(demo_url: str) -> Iterator[Connection]:
     """A connection to the demo nursery."""
     with connect(demo_url) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def module_url(server: str, demo_template: str) -> Iterator[str]:
+    """One migrated and seeded database for each module, which its tests share."""
+    with _copied(server, demo_template) as name:
+        yield _url_of(server, name)
+
+
+@pytest.fixture
+def books(module_url: str) -> Iterator[Connection]:
+    """The module's demo nursery, in a transaction that is rolled back after each test."""
+    with connect(module_url) as connection, connection.begin() as transaction:
+        yield connection
+        transaction.rollback()
 
 
 @pytest.fixture

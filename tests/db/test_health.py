@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Connection, text
 
-from db.engine import connect
 from db.guards import FUNCTIONS, TRIGGERS
 from db.health import Finding, Severity, examine
 from db.partitions import PARTITIONED, drop_partitions_before
-from tests.conftest import _copied, _url_of
 from tools.make_guards import FILE, page
 
 NOW = dt.datetime.now(dt.UTC)
 
 
-@pytest.fixture(scope="module")
-def url(server: str, demo_template: str) -> Iterator[str]:
-    with _copied(server, demo_template) as name:
-        yield _url_of(server, name)
-
-
 @pytest.fixture
-def connection(url: str) -> Iterator[Connection]:
-    with connect(url) as connection, connection.begin() as transaction:
-        yield connection
-        transaction.rollback()
+def connection(books: Connection) -> Connection:
+    return books
 
 
 def after(connection: Connection, *damage: str) -> list[tuple[str, str]]:

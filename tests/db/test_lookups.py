@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,27 +12,18 @@ from sqlalchemy import Connection, select, text
 from db.audit_log import Wanted
 from db.audit_log import entries as changes
 from db.cells import cell_text
-from db.engine import connect
 from db.errors import NotFound, Refused, UnreadableFile
 from db.lookups import LOOKUPS, Imported, add, edit, entries, export, load, lookup_table, set_active
 from db.seeds import load_seeds
-from tests.conftest import SEEDS, _copied, _url_of
+from tests.conftest import SEEDS
 
 PRODUCTS, CATEGORIES, PACKAGING = map(lookup_table, ("products", "categories", "packaging"))
 LOBIVIA = {"family": "CACTUS/Lobivia", "sku": "LOB-TST-001", "common_name": "Lobivia testis"}
 
 
-@pytest.fixture(scope="module")
-def url(server: str, demo_template: str) -> Iterator[str]:
-    with _copied(server, demo_template) as name:
-        yield _url_of(server, name)
-
-
 @pytest.fixture
-def connection(url: str) -> Iterator[Connection]:
-    with connect(url) as connection, connection.begin() as transaction:
-        yield connection
-        transaction.rollback()
+def connection(books: Connection) -> Connection:
+    return books
 
 
 def put(connection: Connection, path: Path, content: str, table: str = "products") -> Imported:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from db.neighbours import neighbours, refresh_neighbours
 from db.place_config import Crop, close_crop, correct_crop, history, places_within, set_crop
 from db.place_files import carry_out, parse_start, read_crops
 from db.site_map import export_map, import_map, list_places, neighbours_of, sites
-from tests.conftest import _copied, _url_of
 
 ZONE = ZoneInfo("America/Argentina/Mendoza")
 PLACE = "N01-NORTE-C01"
@@ -35,19 +33,10 @@ def day(month: int, number: int = 1) -> dt.datetime:
     return dt.datetime(2026, month, number, tzinfo=dt.UTC)
 
 
-@pytest.fixture(scope="module")
-def module_url(server: str, demo_template: str) -> Iterator[str]:
-    with _copied(server, demo_template) as name:
-        yield _url_of(server, name)
-
-
 @pytest.fixture
-def nursery(module_url: str) -> Iterator[Connection]:
+def nursery(books: Connection) -> Connection:
     """The demo nursery; what a test does to it is rolled back."""
-    with connect(module_url) as connection:
-        transaction = connection.begin()
-        yield connection
-        transaction.rollback()
+    return books
 
 
 def spans(connection: Connection) -> list[tuple[Any, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from db.engine import connect
 from db.errors import NotFound, Refused
 from db.price_changes import Raise, carry_out, plan
 from db.price_files import PriceFile, read_prices, save_prices, write_prices
@@ -22,7 +20,6 @@ from db.prices import Item, Line, Outcome, Wanted, end_price, lines, set_price
 from db.pricing import Terms
 from db.reports import StockRow
 from db.valuation import Lot, PriceBook, totals
-from tests.conftest import _copied, _url_of
 
 D = Decimal
 SEPTEMBER, OCTOBER, NOVEMBER = (dt.date(2025, month, 1) for month in (9, 10, 11))
@@ -30,17 +27,9 @@ DORADA = Item("C R8 D -1", "CACTUS", "MAC-R8-D")
 MAMMILLARIA = Lot("MAM-BOC-001", "CACTUS", "MAC-R8-D", "M")
 
 
-@pytest.fixture(scope="module")
-def url(server: str, demo_template: str) -> Iterator[str]:
-    with _copied(server, demo_template) as name:
-        yield _url_of(server, name)
-
-
 @pytest.fixture
-def connection(url: str) -> Iterator[Connection]:
-    with connect(url) as connection, connection.begin() as transaction:
-        yield connection
-        transaction.rollback()
+def connection(books: Connection) -> Connection:
+    return books
 
 
 def price(connection: Connection, day: dt.date, lot: Lot = MAMMILLARIA, currency: str = "ARS") -> D | None:

@@ -24,22 +24,15 @@ from db.runs import start_run
 from db.sessions import Stored
 from pipeline.storage import image_id, original_key
 from pipeline.types import ContainerKind
-from tests.conftest import _copied, _url_of
 from tests.db.seen import TAKEN, a_photo, a_result
 
 NOW = dt.datetime.now(dt.UTC)
 
 
-@pytest.fixture(scope="module")
-def url(server: str, demo_template: str) -> Iterator[str]:
-    with _copied(server, demo_template) as name:
-        yield _url_of(server, name)
-
-
 @pytest.fixture
-def become(url: str) -> Iterator[Callable[[str], Connection]]:
+def become(module_url: str) -> Iterator[Callable[[str], Connection]]:
     """The connection of somebody who has nothing but that role."""
-    with connect(url) as connection:
+    with connect(module_url) as connection:
 
         def switch(role: str) -> Connection:
             connection.execute(text(f"SET ROLE {role}"))
@@ -61,8 +54,8 @@ def refused(connection: Connection, statement: str) -> bool:
     return False
 
 
-def test_every_role_has_its_rights_and_no_other_and_asking_again_changes_nothing(url: str) -> None:
-    with connect(url) as connection, connection.begin():
+def test_every_role_has_its_rights_and_no_other_and_asking_again_changes_nothing(module_url: str) -> None:
+    with connect(module_url) as connection, connection.begin():
         assert differences(connection) == (set(), set())
         ensure_roles(connection)
         assert differences(connection) == (set(), set())
@@ -183,8 +176,8 @@ def test_an_operator_processes_photos_and_makes_the_partitions_for_it(
         assert entries(operator, Wanted("counts"))[0].after["status"] == "rejected"
 
 
-def test_a_right_too_many_and_a_role_too_few_are_told(url: str) -> None:
-    with connect(url) as connection, connection.begin() as transaction:
+def test_a_right_too_many_and_a_role_too_few_are_told(module_url: str) -> None:
+    with connect(module_url) as connection, connection.begin() as transaction:
         connection.execute(text(f"GRANT DELETE, UPDATE ON stock_movements TO {OPERATOR}"))
         connection.execute(text(f"REVOKE SELECT ON products FROM {VIEWER}"))
         found = {(one.severity, one.about, one.sentence) for one in examine(connection, NOW)}

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Connection, insert, text
 from sqlalchemy.exc import IntegrityError
 
 from db.audit_log import Wanted, entries
-from db.engine import connect
 from db.errors import NotFound, Refused
 from db.models.schema import METADATA
 from db.site_settings import KNOWN, all_settings, value_of, write
-from tests.conftest import _copied, _url_of
-
-
-@pytest.fixture(scope="module")
-def url(server: str, demo_template: str) -> Iterator[str]:
-    with _copied(server, demo_template) as name:
-        yield _url_of(server, name)
 
 
 @pytest.fixture
-def connection(url: str) -> Iterator[Connection]:
-    with connect(url) as connection, connection.begin() as transaction:
-        yield connection
-        transaction.rollback()
+def connection(books: Connection) -> Connection:
+    return books
 
 
 def test_a_setting_is_its_default_until_somebody_sets_it(connection: Connection) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -14,23 +12,14 @@ from db.engine import connect
 from db.errors import Forbidden, NotFound, Refused
 from db.models.vocabulary import Role
 from db.users import add_user, edit_user, people, set_active, set_role
-from tests.conftest import _copied, _url_of
 
 SYSTEM = "system@demeter.local"
 
 
-@pytest.fixture(scope="module")
-def url(server: str, demo_template: str) -> Iterator[str]:
-    with _copied(server, demo_template) as name:
-        yield _url_of(server, name)
-
-
 @pytest.fixture
-def connection(url: str) -> Iterator[Connection]:
+def connection(books: Connection) -> Connection:
     """Every test begins with the system user alone; what it does is rolled back."""
-    with connect(url) as connection, connection.begin() as transaction:
-        yield connection
-        transaction.rollback()
+    return books
 
 
 def ana(connection: Connection, role: Role = Role.WORKER, login: str | None = None) -> int:
@@ -171,8 +160,8 @@ def test_who_acted_cannot_be_deleted(connection: Connection) -> None:
         connection.execute(text("DELETE FROM users WHERE id = :id"), {"id": user})
 
 
-def test_the_next_transaction_is_in_nobodys_name(url: str) -> None:
-    with connect(url) as connection:
+def test_the_next_transaction_is_in_nobodys_name(module_url: str) -> None:
+    with connect(module_url) as connection:
         with acting(connection, None, "", Role.SUPERVISOR) as (user, address):
             assert address == SYSTEM
             told = connection.scalar(text("SELECT current_setting('demeter.user_id')"))

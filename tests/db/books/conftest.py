@@ -8,13 +8,6 @@ import pytest
 from sqlalchemy import Connection
 
 from db.engine import connect
-from tests.conftest import _copied, _url_of
-
-
-@pytest.fixture(scope="module")
-def module_url(server: str, demo_template: str) -> Iterator[str]:
-    with _copied(server, demo_template) as name:
-        yield _url_of(server, name)
 
 
 @pytest.fixture
