@@ -1,7 +1,7 @@
 """Reports, reconciliation and a photo's plants after five years: 1,290 places, 10 million movements, 100
 million plants seen in photos.
 
-    python benchmarks/at_scale.py [--scale 0.01] [--plants 0.01] [--rounds 20] [--keep FOLDER] [--plans] [--json]
+    python benchmarks/at_scale.py [--scale 0.01] [--plants 0.01] [--keep FOLDER] [--plans]
 
 `--scale` multiplies movements and plants; places, photos and counts stay. Making it all takes a while at
 full scale, so `--keep` leaves the database in a folder and uses the one that is there. Latencies are those

@@ -23,8 +23,9 @@ from sqlalchemy import Connection, insert, text
 from sqlalchemy.orm import Session
 
 from db.copy import Column, copy_columns
-from db.ingest import Policy, claim, start_run
+from db.ingest import claim
 from db.models.photos import Detection
+from db.runs import Policy, start_run
 from pipeline.storage import image_id
 from pipeline.types import Photo as File
 
