@@ -13,7 +13,7 @@ from db.verify import findings
 from tests.db.books.test_at_once import CODES, at_once
 from tests.db.counting import begin
 
-PROCESSES, ROUNDS = 8, 6
+PROCESSES, ROUNDS = 8, 3
 
 # Each round does one of everything, in an order of its own. What the books refuse is no fault; whatever else
 # goes wrong ends the program with a traceback, which the test reads.
