@@ -22,9 +22,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 from common import show
 from one_photo import EXAMPLE, enlarge
+
+from pipeline.splits import tree_memory
 
 EVERY = 0.25  # seconds between two looks at the memory
 
@@ -91,26 +92,9 @@ def watched(process: subprocess.Popen[Any]) -> list[int]:
     memory is a setting."""
     held = []
     while process.poll() is None:
-        held.append(sum(map(bytes_of, tree(process.pid))))
+        held.append(tree_memory(process.pid, without="postgres"))
         time.sleep(EVERY)
     return held
-
-
-def tree(pid: int) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        below = parent.children(recursive=True)
-        return [parent, *(one for one in below if "postgres" not in one.name())]
-    except psutil.Error:
-        return []
-
-
-def bytes_of(process: psutil.Process) -> int:
-    try:
-        full = process.memory_full_info()
-    except psutil.Error:
-        return 0  # it has just ended
-    return int(getattr(full, "pss", full.rss))
 
 
 if __name__ == "__main__":

@@ -94,11 +94,21 @@ def _watched_memory() -> Iterator[_Peak]:
         watcher.join()
 
 
-def tree_memory() -> int:
-    """Bytes in use by this process and all below it; what they share is counted once."""
+def tree_memory(pid: int | None = None, without: str | None = None) -> int:
+    """Bytes in use by a process (default: this one) and all below it; what they share is counted once.
+
+    Left out are processes whose name contains `without`.
+    """
+    try:
+        top = psutil.Process(pid)
+        tree = [top, *top.children(recursive=True)]
+    except psutil.Error:
+        return 0
     total = 0
-    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+    for process in tree:
         try:
+            if without is not None and without in process.name():
+                continue
             full = process.memory_full_info()
         except psutil.Error:
             continue  # it has just ended

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -18,6 +16,7 @@ from typer.testing import CliRunner
 
 from db.engine import connect
 from demeter_cli.main import app
+from tests.acceptance.conftest import Finished
 from tests.conftest import _copied, _url_of
 
 EVA = "eva@vivero.ar"
@@ -25,17 +24,6 @@ LIST = """code,category,packaging,wholesale
 C R8 D -1,CACTUS,MAC-R8-D,950.50
 C R8 T -1,CACTUS,MAC-R8-T,800
 """
-
-
-@dataclass(frozen=True)
-class Finished:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True)
