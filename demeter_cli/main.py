@@ -35,6 +35,7 @@ from demeter_cli.commands import (
     stock,
     users,
 )
+from pipeline.words import Sentence
 
 log = logging.getLogger("demeter")
 
@@ -63,7 +64,7 @@ class DemeterGroup(TyperGroup):
 
 
 def _interrupted() -> typer.Exit:
-    log.error("interrupted; run the same command again to finish the rest")
+    log.error("%s", Sentence("interrupted; run the same command again to finish the rest"))
     return typer.Exit(130)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import _
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -68,7 +69,7 @@ def list_rows(
         case Format.TABLE if rows:
             _print(rows, everything=everything)
         case Format.TABLE:
-            output.say("Nothing fits.")
+            output.say(_("Nothing fits."))
 
 
 def _holds(entry: Entry, search: str | None) -> bool:
@@ -161,7 +162,7 @@ def export(
         text = lookups.export(connection, lookups.lookup_table(table))
     output.save_text(text, out)
     if out is not None:
-        output.tell(f"{table} are in {out}.")
+        output.tell(_("{table} are in {out}.").format(table=table, out=out))
 
 
 @app.command("import")
@@ -188,7 +189,7 @@ def import_rows(
     from demeter_cli.site import actor, open_database
 
     if decimal not in (None, ".", ","):
-        raise typer.BadParameter("a dot or a comma marks decimals", param_hint="--decimal")
+        raise typer.BadParameter(_("a dot or a comma marks decimals"), param_hint="--decimal")
     settings = load_settings(ctx.obj)
     with open_database(settings) as connection, connection.begin() as transaction:
         actor(connection, settings, user=user)
@@ -216,10 +217,10 @@ def _finish(file: Path, problems: Iterable[str], *, dry_run: bool) -> None:
     for problem in told:
         output.report_problem(f"{file.name}, {problem}")
     if told:
-        output.tell("Nothing was loaded: put these rows right and import the file again.")
+        output.tell(_("Nothing was loaded: put these rows right and import the file again."))
         raise typer.Exit(ExitCode.MISMATCH)
     if dry_run:
-        output.tell("Nothing was loaded: that is what would be.")
+        output.tell(_("Nothing was loaded: that is what would be."))
 
 
 def _told(cells: list[str]) -> dict[str, str]:
@@ -227,7 +228,9 @@ def _told(cells: list[str]) -> dict[str, str]:
     for cell in cells:
         name, equals, value = cell.partition("=")
         if not equals or not name.strip():
-            raise typer.BadParameter(f"{cell!r} is not like name=Value", param_hint="COLUMN=VALUE")
+            raise typer.BadParameter(
+                _("{cell!r} is not like name=Value").format(cell=cell), param_hint="COLUMN=VALUE"
+            )
         told[name.strip()] = value
     return told
 

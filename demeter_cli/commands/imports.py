@@ -13,6 +13,7 @@ import typer
 from demeter_cli.commands import imports_log
 from demeter_cli.commands.imports_log import FormatOption
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import _
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -147,7 +148,7 @@ def prices(
         start = told or priced.dated
         if start is None:
             raise typer.BadParameter(
-                "the list has no date in its title: say from when it holds", param_hint="--valid-from"
+                _("the list has no date in its title: say from when it holds"), param_hint="--valid-from"
             )
         notes = (*priced.notes, f"the prices hold from {start}")
         source = Source.of("prices", read, *notes)
@@ -216,7 +217,7 @@ def seedlings(
     now = dt.datetime.now(zone)
     day = parse_day_option(as_of, "--as-of") if as_of else now.date()
     if day > now.date():
-        raise typer.BadParameter(f"{day} is in the future", param_hint="--as-of")
+        raise typer.BadParameter(_("{day} is in the future").format(day=day), param_hint="--as-of")
     moment = min(now, dt.datetime.combine(day, dt.time(23, 59), zone))
 
     def prepare(_: Connection) -> list[Job]:

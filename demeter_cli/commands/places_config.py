@@ -13,6 +13,7 @@ import typer
 
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,12 +181,17 @@ def print_history(rows: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> None:
     from demeter_cli import output
 
     if not rows:
-        output.say("Nothing is configured.")
+        output.say(_("Nothing is configured."))
         return
     local = at_site(rows, ("valid_from", "valid_to"), zone)
-    shown = [{**row, "valid_to": row["valid_to"] or "in force"} for row in local]
-    columns = {"place": "place", "valid_from": "from", "valid_to": "until", "product": "product"}
-    columns |= {"packaging": "pot", "size": "size", "state": "state", "notes": "notes"}
+    shown = [{**row, "valid_to": row["valid_to"] or _("in force")} for row in local]
+    columns = {
+        "place": N_("place"),
+        "valid_from": N_("from"),
+        "valid_to": N_("until"),
+        "product": N_("product"),
+    }
+    columns |= {"packaging": N_("pot"), "size": N_("size"), "state": N_("state"), "notes": N_("notes")}
     output.print_table(shown, columns, droppable=("notes", "state", "size", "valid_to", "packaging"))
 
 
@@ -210,10 +216,14 @@ def _carry_out(
     for problem in problems:
         output.report_problem(problem)
     if problems:
-        output.tell(f"Nothing was changed: {len(problems)} of {len(problems) + len(changes)} cannot be done.")
+        output.tell(
+            _("Nothing was changed: {n} of {all} cannot be done.").format(
+                n=len(problems), all=len(problems) + len(changes)
+            )
+        )
         raise typer.Exit(ExitCode.MISMATCH)
     if dry_run:
-        output.tell("Nothing was changed; without --dry-run it would be.")
+        output.tell(_("Nothing was changed; without --dry-run it would be."))
 
 
 def _print_changes(changes: Sequence[Change], output_format: Format, zone: ZoneInfo) -> None:
@@ -235,8 +245,13 @@ def _print_changes(changes: Sequence[Change], output_format: Format, zone: ZoneI
         case Format.CSV:
             output.print_csv(rows, ("place", "action", "before", "after", "since"))
         case Format.TABLE if rows:
-            columns = {"place": "place", "action": "action", "before": "before", "after": "after"}
-            output.print_table(rows, columns | {"since": "since"}, droppable=("since", "before"))
+            columns = {
+                "place": N_("place"),
+                "action": N_("action"),
+                "before": N_("before"),
+                "after": N_("after"),
+            }
+            output.print_table(rows, columns | {"since": N_("since")}, droppable=("since", "before"))
         case Format.TABLE:
             pass
 
@@ -258,4 +273,4 @@ def _start(settings: Settings, text: str | None) -> dt.datetime:
     try:
         return parse_start(text, zone)
     except ValueError as error:
-        raise typer.BadParameter(f"a day or moment {error}") from error
+        raise typer.BadParameter(_("a day or moment {error}").format(error=error)) from error

@@ -9,6 +9,7 @@ import typer
 
 from demeter_cli.booking import SignedCommand
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import _
 
 if TYPE_CHECKING:
     from demeter_cli.booking import Way
@@ -314,7 +315,11 @@ def _money(text: str | None) -> Decimal | None:
     try:
         amount = Decimal(text)
     except InvalidOperation as error:
-        raise typer.BadParameter(f"{text!r} is no price like 1250.50", param_hint="--price") from error
+        raise typer.BadParameter(
+            _("{text!r} is no price like 1250.50").format(text=text), param_hint="--price"
+        ) from error
     if not amount.is_finite():
-        raise typer.BadParameter(f"{text!r} is no price like 1250.50", param_hint="--price")
+        raise typer.BadParameter(
+            _("{text!r} is no price like 1250.50").format(text=text), param_hint="--price"
+        )
     return amount

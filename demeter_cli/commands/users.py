@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import N_, _
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -51,7 +52,7 @@ def list_users(
 
     with open_database(load_settings(ctx.obj)) as connection:
         rows = [asdict(one) for one in people(connection, everybody=everybody)]
-    columns = {"email": "e-mail", "name": "name", "role": "role", "login": "login"}
+    columns = {"email": N_("e-mail"), "name": N_("name"), "role": N_("role"), "login": N_("login")}
     columns |= {"active": "active"} if everybody else {}
     match output_format:
         case Format.JSON:
@@ -93,7 +94,7 @@ def add(
             ruled = has_admin(connection)
     output.say(_told(added))
     if not ruled:
-        output.tell("Nobody is an admin yet, so whoever names no user may do everything.")
+        output.tell(_("Nobody is an admin yet, so whoever names no user may do everything."))
 
 
 @app.command("edit")
