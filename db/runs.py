@@ -19,6 +19,7 @@ from db.plausible import Limits
 from pipeline.types import Severity
 
 PARTITION_DAYS_AHEAD = 7
+NOW_OR_LATER = func.greatest(func.now(), Run.started_at)  # a clock may be set back during a run
 RUN_LOCK = 0x44454D4554455201  # "DEMETER" and a number
 
 
@@ -78,7 +79,7 @@ def start_run(
         connection.execute(
             update(Run)
             .where(Run.status == RunStatus.RUNNING.value)
-            .values(status=RunStatus.INTERRUPTED.value, finished_at=func.now())
+            .values(status=RunStatus.INTERRUPTED.value, finished_at=NOW_OR_LATER)
         )
         values = {
             "command": command,
@@ -98,5 +99,5 @@ def finish_run(connection: Connection, run: RunInfo, status: RunStatus, photos: 
         connection.execute(
             update(Run)
             .where(Run.id == run.id)
-            .values(status=status.value, finished_at=func.now(), photos=photos, failures=failures)
+            .values(status=status.value, finished_at=NOW_OR_LATER, photos=photos, failures=failures)
         )

@@ -146,24 +146,33 @@ class Batch:
     def _save(self, run: RunInfo, outcome: PhotoOutcome) -> int:
         """Store and book one outcome; returns the plants in it."""
         from db.grids import cells_at
-        from db.ingest import save_failure, save_result
+        from db.ingest import save_result
+        from pipeline.errors import PhotoError
         from pipeline.grid import in_known_grids
         from pipeline.types import PhotoFailure
 
         held = self.claims[outcome.photo.sha256]
         if isinstance(outcome, PhotoFailure):
-            from demeter_cli import output
-
-            self.crashed = self.crashed or outcome.crashed
-            output.report_failure(outcome)
-            save_failure(self.connection, held, outcome)
-            self._add_row(outcome.photo, held, None)
-            return 0
+            return self._save_failure(held, outcome)
         cells = cells_at(self.connection, held.place.id if held.place else None)
         outcome = in_known_grids(outcome, cells)
-        saved = save_result(self.connection, run, held, outcome, self._store(held, outcome))
+        try:
+            stored = self._store(held, outcome)
+        except PhotoError as error:  # it went away, or is another one by now
+            return self._save_failure(held, PhotoFailure(outcome.photo, str(error)))
+        saved = save_result(self.connection, run, held, outcome, stored)
         self._add_row(outcome.photo, held, saved.posted)
         return outcome.main.total
+
+    def _save_failure(self, held: Claim, failure: PhotoFailure) -> int:
+        from db.ingest import save_failure
+        from demeter_cli import output
+
+        self.crashed = self.crashed or failure.crashed
+        output.report_failure(failure)
+        save_failure(self.connection, held, failure)
+        self._add_row(failure.photo, held, None)
+        return 0
 
     def _store(self, held: Claim, result: PhotoResult) -> Any:
         """Put the original and the evidence where they are kept, before any row says that they are there."""
