@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -14,7 +15,7 @@ from db.models.vocabulary import MovementSource, MovementType
 from db.movements import Booked, Entry, book
 from db.periods import hold_periods, require_open
 from db.stock import reject_count
-from pipeline.words import Sentence
+from pipeline.words import Sentence, marked
 
 
 def undo(connection: Connection, movement: int, user_id: int, reason: str | None = None) -> list[Booked]:
@@ -34,31 +35,9 @@ def undo(connection: Connection, movement: int, user_id: int, reason: str | None
         ).where(table.id == movement)
     ).one_or_none()
     if one is None:
-        raise NotFound(
-            Sentence(
-                "there is no movement {movement}; `demeter stock list` shows them with their numbers",
-                movement=movement,
-            )
-        )
-    if one.movement_type == MovementType.FOTO:
-        photo = one.session_id is not None
-        remedy = f"photos reject {one.session_id}" if photo else f"stock uncount {one.count_id}"
-        raise LedgerRefused(
-            Sentence(
-                "movement {movement} follows from a count: `demeter {remedy}` lets the books forget it",
-                movement=movement,
-                remedy=remedy,
-            )
-        )
-    if one.reverses_movement_id is not None:
-        raise LedgerRefused(
-            Sentence(
-                "movement {movement} took back movement {reverses_movement_id}: it is not undone"
-                " itself; book what happened anew",
-                movement=movement,
-                reverses_movement_id=one.reverses_movement_id,
-            )
-        )
+        listed = marked("there is no movement {movement}; `demeter stock list` shows them with their numbers")
+        raise NotFound(Sentence(listed, movement=movement))
+    _require_own(movement, one)
     open_from = hold_periods(connection)
     whole = table.id == movement if one.transfer_id is None else table.transfer_id == one.transfer_id
     lock_batches(connection, connection.scalars(select(table.batch_id).where(whole)).all())
@@ -90,6 +69,29 @@ def undo(connection: Connection, movement: int, user_id: int, reason: str | None
     return book(connection, entries)
 
 
+def _require_own(movement: int, one: Any) -> None:
+    """Raises LedgerRefused for what follows from a count, and for what took back another."""
+    if one.movement_type == MovementType.FOTO:
+        photo = one.session_id is not None
+        remedy = f"photos reject {one.session_id}" if photo else f"stock uncount {one.count_id}"
+        raise LedgerRefused(
+            Sentence(
+                "movement {movement} follows from a count: `demeter {remedy}` lets the books forget it",
+                movement=movement,
+                remedy=remedy,
+            )
+        )
+    if one.reverses_movement_id is not None:
+        raise LedgerRefused(
+            Sentence(
+                "movement {movement} took back movement {other}: it is not undone itself; book what"
+                " happened anew",
+                movement=movement,
+                other=one.reverses_movement_id,
+            )
+        )
+
+
 def _require_standing(connection: Connection, movements: Sequence[int]) -> None:
     table = StockMovement
     undone = connection.execute(
@@ -100,8 +102,8 @@ def _require_standing(connection: Connection, movements: Sequence[int]) -> None:
     if undone is not None:
         raise AlreadyUndone(
             Sentence(
-                "movement {reverses_movement_id} was undone on {recorded_at:%Y-%m-%d}, by movement {id}",
-                reverses_movement_id=undone.reverses_movement_id,
+                "movement {movement} was undone on {recorded_at:%Y-%m-%d}, by movement {id}",
+                movement=undone.reverses_movement_id,
                 recorded_at=undone.recorded_at,
                 id=undone.id,
             )

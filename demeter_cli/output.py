@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from demeter_cli.language import _, day, moment, number, told
+from demeter_cli.terminal import write_utf8
 from demeter_cli.vocabulary import word
 from pipeline.errors import StorageError
 
@@ -132,8 +133,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    write_utf8(sys.stdout, text)
 
 
 def print_table(

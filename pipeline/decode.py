@@ -168,8 +168,8 @@ def _check_size(header: Header, max_pixels: int, min_side: int, shown: str) -> N
     if width * height > max_pixels:
         raise PhotoError(
             Sentence(
-                "{shown} is too large ({width}×{height}, {size:.1f} megapixels): the limit is"
-                " {most:.1f} megapixels; raise it or send a smaller copy.",
+                "{shown} is too large ({width}×{height}, {size:,.1f} megapixels): the limit is"
+                " {most:,.1f} megapixels; raise it or send a smaller copy.",
                 shown=shown,
                 width=width,
                 height=height,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from db.audits import AuditRow
     from pipeline.audit.ratio import Bias
 
-app = typer.Typer(no_args_is_help=True, help="Correct counts by counting some of the photos by hand.")
+app = typer.Typer(no_args_is_help=True)
 
 Code = Annotated[str, typer.Argument(help="Code of the audit, such as AUD-2026-11-24-01.")]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
@@ -29,14 +29,20 @@ LanguageOption = Annotated[
 
 @app.callback()
 def audit() -> None:
-    """Correct counts by counting some of the photos by hand. docs/audit.md explains it."""
+    """Correct counts by counting some of the photos by hand. docs/audit.md explains it.
+
+    Example: demeter model audit start --product MAM-BOC-001
+    """
 
 
 @app.command("start")
 def start(
     ctx: typer.Context,
     place: Annotated[str | None, typer.Option(help="Only photos of this place, bed or bay.")] = None,
-    product: Annotated[str | None, typer.Option(help="Only photos of this product: its SKU.")] = None,
+    product: Annotated[
+        str | None,
+        typer.Option(help="Only photos of this product: its SKU."),
+    ] = None,
     since: Annotated[
         str | None, typer.Option(help="Only photos taken on this day (2026-03-31) or later.")
     ] = None,
@@ -94,7 +100,10 @@ def sheet(
     ] = None,
     lang: LanguageOption = None,
 ) -> None:
-    """Write the sheet of an audit again, for a paper that was lost or another language."""
+    """Write the sheet of an audit again, for a paper that was lost or another language.
+
+    Example: demeter model audit sheet AUD-2026-11-24-01 --lang es
+    """
     from db.audits import named
     from demeter_cli import auditing, output
     from demeter_cli.settings import load_settings
@@ -209,32 +218,31 @@ def apply(
         _require_ready(audit)
         found = biases(row.count for row in tiles)
         rows = auditing.bias_rows(found, tiles)
-        audit_tables.print_biases(
-            rows, output_format, _("{code}: plants by hand for each by machine").format(code=audit.code)
-        )
+        title = _("{code}: plants by hand for each by machine").format(code=audit.code)
+        audit_tables.print_biases(rows, output_format, title)
         chosen = [(bias, bool(bias.doubt)) for bias in found if not _obstacle(bias, force)]
         if not chosen:
             why = _obstacle(found[0], force)
             raise AuditRefused(Sentence("{code}: nothing to apply; {why}", code=audit.code, why=why))
         until = settings.today(audit.expires_at)
         if dry_run:
-            output.tell(
-                _("{n} of {all} would be applied until {until}. Nothing was done.").format(
-                    n=len(chosen), all=len(found), until=until
-                )
-            )
+            told = _("{n} of {all} would be applied until {until}. Nothing was done.")
+            output.tell(told.format(n=len(chosen), all=len(found), until=day(until)))
             return
-        question = n_(
-            "Correct counts of one product until {until}?",
-            "Correct counts of {n} products and seasons until {until}?",
-            len(chosen),
-        )
-        confirm(question.format(n=len(chosen), until=day(until)), yes=yes)
+        confirm(_question(len(chosen), day(until)), yes=yes)
         with connection.begin():
             apply_audit(connection, audit, chosen, user)
     output.tell(
         _("{code} corrects counts from now on, until {until}.").format(code=audit.code, until=day(until))
     )
+
+
+def _question(corrections: int, until: str) -> str:
+    return n_(
+        "Correct counts of one product until {until}?",
+        "Correct counts of {n} products and seasons until {until}?",
+        corrections,
+    ).format(n=corrections, until=until)
 
 
 def _require_ready(audit: AuditRow) -> None:
@@ -268,7 +276,10 @@ def withdraw(
     code: Code,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """End an audit and its corrections. Counts that were corrected stay as they were booked."""
+    """End an audit and its corrections. Counts that were corrected stay as they were booked.
+
+    Example: demeter model audit withdraw AUD-2026-11-24-01
+    """
     from db.audits import named
     from db.corrections import withdraw as end
     from demeter_cli import output
@@ -293,7 +304,10 @@ def withdraw(
 
 @app.command("list")
 def list_audits(ctx: typer.Context, output_format: FormatOption = Format.TABLE) -> None:
-    """List the audits, newest first."""
+    """List the audits, newest first.
+
+    Example: demeter model audit list
+    """
     from db.audits import audits
     from demeter_cli import auditing, output
     from demeter_cli.settings import load_settings
@@ -324,7 +338,10 @@ def list_audits(ctx: typer.Context, output_format: FormatOption = Format.TABLE) 
 
 @app.command("show")
 def show(ctx: typer.Context, code: Code, output_format: FormatOption = Format.TABLE) -> None:
-    """Show an audit: its tiles and, once they are counted, what follows from them."""
+    """Show an audit: its tiles and, once they are counted, what follows from them.
+
+    Example: demeter model audit show AUD-2026-11-24-01
+    """
     from db.audits import named, tiles_of
     from db.corrections import corrections
     from demeter_cli import audit_tables, auditing, output

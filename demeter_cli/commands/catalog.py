@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from db.lookups import Entry
 
-app = typer.Typer(no_args_is_help=True, help="Look after products, pots, states and the other lists.")
+app = typer.Typer(no_args_is_help=True)
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="Such as products; list shows them.")]
@@ -29,7 +29,10 @@ _ALWAYS = {"code", "sku", "name", "common_name", "category", "family", "storage_
 
 @app.callback()
 def catalog() -> None:
-    """Look after products, pots, states and the other lists. docs/catalogue.md explains them."""
+    """Look after products, pots, states and the other lists. docs/catalogue.md explains them.
+
+    Example: demeter catalog list
+    """
 
 
 @app.command("list")
@@ -132,7 +135,10 @@ def deactivate(
     force: Annotated[bool, typer.Option("--force", help="Also what is in stock or configured.")] = False,
     user: UserOption = None,
 ) -> None:
-    """Use a row no more. It stays known, with all that was booked under it."""
+    """Use a row no more. It stays known, with all that was booked under it.
+
+    Example: demeter catalog deactivate products MAM-BOC-001
+    """
     from db.lookups import lookup_table, set_active
 
     _change(ctx, user, lambda c: set_active(c, lookup_table(table), key, False, force=force), "deactivated")
@@ -140,7 +146,10 @@ def deactivate(
 
 @app.command("activate")
 def activate(ctx: typer.Context, table: TableArgument, key: KeyArgument, user: UserOption = None) -> None:
-    """Use a deactivated row again."""
+    """Use a deactivated row again.
+
+    Example: demeter catalog activate products MAM-BOC-001
+    """
     from db.lookups import lookup_table, set_active
 
     _change(ctx, user, lambda c: set_active(c, lookup_table(table), key, True), "activated")
@@ -152,7 +161,10 @@ def export(
     table: TableArgument,
     out: Annotated[Path | None, typer.Option(help="File to write (default: the terminal).")] = None,
 ) -> None:
-    """Write a table as CSV, which import reads back to the same."""
+    """Write a table as CSV, which import reads back to the same.
+
+    Example: demeter catalog export products
+    """
     from db import lookups
     from demeter_cli import output
     from demeter_cli.settings import load_settings

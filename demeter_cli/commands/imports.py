@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from db.imports.staging import Judged
     from demeter_cli.importing import Job
 
-app = typer.Typer(no_args_is_help=True, help="Load files that people made: maps, prices, lists, inventories.")
+app = typer.Typer(no_args_is_help=True)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="GeoJSON files.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file, or a spreadsheet (XLSX, XLS, ODS).")]
@@ -50,6 +50,8 @@ def imports() -> None:
     """Load files that people made. Every row gets a verdict: loaded, fixed or rejected, with the reason.
 
     A file is loaded whole or not at all, and never twice. docs/importing.md explains each kind.
+
+    Example: demeter import list
     """
 
 

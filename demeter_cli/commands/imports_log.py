@@ -13,7 +13,7 @@ from demeter_cli.language import N_, _
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 
-alias_app = typer.Typer(no_args_is_help=True, help="Other spellings of genera, species and places.")
+alias_app = typer.Typer(no_args_is_help=True)
 
 
 class Kind(StrEnum):
@@ -29,7 +29,10 @@ def list_runs(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the last.")] = 20,
     output_format: FormatOption = Format.TABLE,
 ) -> None:
-    """List the last imports, the newest first."""
+    """List the last imports, the newest first.
+
+    Example: demeter import list
+    """
     from db.imports.staging import runs
     from demeter_cli import output
     from demeter_cli.settings import load_settings
@@ -105,12 +108,18 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
 
 @alias_app.callback()
 def alias() -> None:
-    """Other spellings of genera, species and places, which the importers know."""
+    """Other spellings of genera, species and places, which the importers know.
+
+    Example: demeter import alias list
+    """
 
 
 @alias_app.command("list")
 def list_aliases(ctx: typer.Context, output_format: FormatOption = Format.TABLE) -> None:
-    """List the aliases."""
+    """List the aliases.
+
+    Example: demeter import alias list
+    """
     from db.imports.aliases import aliases
     from demeter_cli import output
     from demeter_cli.settings import load_settings
@@ -165,7 +174,10 @@ def remove_alias(
     spelling: Annotated[str, typer.Argument(help="The alias.")],
     user: UserOption = None,
 ) -> None:
-    """Forget a spelling. What was loaded by it stays."""
+    """Forget a spelling. What was loaded by it stays.
+
+    Example: demeter import alias remove species "m. bocasana"
+    """
     from db.imports.aliases import remove_alias as remove
     from demeter_cli import output
     from demeter_cli.settings import load_settings

@@ -120,6 +120,8 @@ def verify(
     """Recompute every rule of the books from their rows; the exit code tells (0 or 9).
 
     Balances, stock that was ever below nothing, transfers, reversals, counts, closed months.
+
+    Example: demeter stock verify --quiet
     """
     from db.verify import CHECKS, findings
     from demeter_cli import output

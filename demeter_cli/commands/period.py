@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
     from db.periods import Closed
 
-app = typer.Typer(no_args_is_help=True, help="Close months, and prove that they stay as they were.")
+app = typer.Typer(no_args_is_help=True)
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 SHORTEST_KEY = 16
 
 
 @app.callback()
 def period() -> None:
-    """Close months, and prove that they stay as they were."""
+    """Close months, and prove that they stay as they were.
+
+    Example: demeter period close 2026-03
+    """
 
 
 @app.command("close")
@@ -88,7 +91,10 @@ def close(
 
 @app.command("list")
 def list_periods(ctx: typer.Context, output_format: FormatOption = Format.TABLE) -> None:
-    """List the closed months with their seals. Keep a copy elsewhere: it proves what was closed."""
+    """List the closed months with their seals. Keep a copy elsewhere: it proves what was closed.
+
+    Example: demeter period list
+    """
     from db.periods import closed_months
     from demeter_cli.settings import load_settings
     from demeter_cli.site import open_database
@@ -102,7 +108,10 @@ def list_periods(ctx: typer.Context, output_format: FormatOption = Format.TABLE)
 
 @app.command("verify")
 def verify(ctx: typer.Context, output_format: FormatOption = Format.TABLE) -> None:
-    """Check that closed months read as when they were closed, to the byte; the exit code tells (0 or 9)."""
+    """Check that closed months read as when they were closed, to the byte; the exit code tells (0 or 9).
+
+    Example: demeter period verify
+    """
     from db.periods import closed_months, damages
     from demeter_cli import output
     from demeter_cli.errors import ExitCode

@@ -18,7 +18,7 @@ from demeter_cli.language import _, n_, number
 if TYPE_CHECKING:
     from db.seeds import SeedReport
 
-app = typer.Typer(no_args_is_help=True, help="Look at the site, draw it, label it, say what grows where.")
+app = typer.Typer(no_args_is_help=True)
 app.add_typer(places_config.app, name="config")
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
@@ -41,7 +41,10 @@ class SheetName(StrEnum):
 
 @app.callback()
 def places() -> None:
-    """Look at the site, draw it, label it, say what grows where. docs/places.md explains how."""
+    """Look at the site, draw it, label it, say what grows where. docs/places.md explains how.
+
+    Example: demeter places list N01
+    """
 
 
 @app.command("tree")
@@ -149,7 +152,10 @@ def show(
     place: Annotated[str, typer.Argument(help="Code of a place: N01-NORTE-C07.")],
     output_format: FormatOption = Format.TABLE,
 ) -> None:
-    """Show a place: where it lies, what grew there, what touches it."""
+    """Show a place: where it lies, what grew there, what touches it.
+
+    Example: demeter places show N01-NORTE-C07
+    """
     from db.place_config import history
     from db.places import PlaceIndex
     from db.site_map import list_places, neighbours_of

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from db.place_files import PlannedCrop
     from demeter_cli.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Say what grows at places, and since when.")
+app = typer.Typer(no_args_is_help=True)
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 Places = Annotated[
@@ -38,7 +38,10 @@ Correct = Annotated[
 
 @app.callback()
 def config() -> None:
-    """Say what grows at places, and since when. Photos and hand counts are booked under it."""
+    """Say what grows at places, and since when. Photos and hand counts are booked under it.
+
+    Example: demeter places config set N01-NORTE-C07 --product MAM-BOC-001
+    """
 
 
 @app.command("set")
@@ -117,7 +120,10 @@ def close(
     user: UserOption = None,
     output_format: FormatOption = Format.TABLE,
 ) -> None:
-    """Let nothing be configured at places any more. The history stays."""
+    """Let nothing be configured at places any more. The history stays.
+
+    Example: demeter places config close N01-NORTE-C07
+    """
     from db.codes import Codes
     from db.place_config import close_crop, places_within
     from demeter_cli.settings import load_settings
@@ -140,7 +146,10 @@ def show_history(
     ] = None,
     output_format: FormatOption = Format.TABLE,
 ) -> None:
-    """Show what was configured at a place from when to when."""
+    """Show what was configured at a place from when to when.
+
+    Example: demeter places config history N01-NORTE-C07
+    """
     from db.place_config import history
     from demeter_cli import output
     from demeter_cli.settings import load_settings

@@ -28,7 +28,7 @@ from demeter_cli.pricing import (
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-app = typer.Typer(no_args_is_help=True, help="Say what plants cost, and from when.")
+app = typer.Typer(no_args_is_help=True)
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 DateOption = Annotated[str | None, typer.Option("--date", help="As it reads on this day (default: today).")]
@@ -37,7 +37,10 @@ FromOption = Annotated[str | None, typer.Option("--from", help="The first day (d
 
 @app.callback()
 def prices() -> None:
-    """Say what plants cost, and from when. Prices are without VAT. docs/catalogue.md explains the list."""
+    """Say what plants cost, and from when. Prices are without VAT. docs/catalogue.md explains the list.
+
+    Example: demeter prices show MAM-BOC-001
+    """
 
 
 @contextmanager
@@ -214,11 +217,9 @@ def set_one(
         outcome = pricing.set_one(
             connection, (code, about, given), (first, after), None if backdate else today
         )
-    output.say(
-        _("{code}: {outcome}, from {first}{until}.").format(
-            code=code, outcome=outcome, first=first, until=_(" until {day}").format(day=last) if last else ""
-        )
-    )
+    until = _(" until {day}").format(day=last) if last else ""
+    told = _("{code}: {outcome}, from {first}{until}.")
+    output.say(told.format(code=code, outcome=outcome, first=first, until=until))
 
 
 @app.command("end")
@@ -230,7 +231,10 @@ def end(
     yes: YesOption = False,
     user: UserOption = None,
 ) -> None:
-    """Let a code have no price from a day on. What it cost before is kept."""
+    """Let a code have no price from a day on. What it cost before is kept.
+
+    Example: demeter prices end "C R8 T -1" --from 2026-12-01
+    """
     from db.prices import end_price
     from demeter_cli import output
 
@@ -305,7 +309,10 @@ def export(
     date: DateOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Past and future prices too.")] = False,
 ) -> None:
-    """Write the price list as CSV, which import reads back."""
+    """Write the price list as CSV, which import reads back.
+
+    Example: demeter prices export
+    """
     from db.price_files import write_prices
     from db.prices import Wanted, lines
     from demeter_cli import output
