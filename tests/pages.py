@@ -23,7 +23,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-_BLOCK = re.compile(r"((?:^<!--.*?-->\n+)*)^```(sh|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"((?:^ *<!--.*?-->\n+)*)^ *```(sh|console)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"<!--\s*(run first|run as|not run):\s*(.*?)\s*-->", re.DOTALL)
 _PARTLY = re.compile(r"`([^`]+)`:\s*\S")
 
@@ -63,14 +63,15 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def _steps(language: str, body: str) -> Iterator[Step]:
-    lines = body.replace("\\\n", " ").splitlines()
+    lines = [line.strip() for line in body.replace("\\\n", " ").splitlines()]
     if language == "sh":
         yield from (Step(line) for line in map(_bare, lines) if line)
         return
     for number, line in enumerate(lines):
         if line.startswith("$ "):
-            shown = lines[number + 1] if number + 1 < len(lines) else ""
-            yield Step(_bare(line[2:]), fails=shown.startswith("error:"))
+            rest = lines[number + 1 :]
+            shown = rest[: next((at for at, other in enumerate(rest) if other.startswith("$ ")), len(rest))]
+            yield Step(_bare(line[2:]), fails=any(other.startswith("error:") for other in shown))
 
 
 def _bare(line: str) -> str:

@@ -107,6 +107,8 @@ def test_every_command_that_a_page_names_exists_with_its_options(page: Path) -> 
     wrong = []
     for words in commands(page):
         line = " ".join(words)
+        if "--install-completion" in line:  # it would be done while it is parsed
+            continue
         try:
             parsed(words[1:])
         except Exception as error:  # noqa: BLE001  whatever the parser complains of
