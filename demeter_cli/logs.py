@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from copy import copy
 from datetime import UTC, datetime
+
+from demeter_cli.language import N_, _, told, why
 
 
 def configure(verbose: int, as_json: bool) -> None:
@@ -20,14 +23,21 @@ def configure(verbose: int, as_json: bool) -> None:
             logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+_LEVELS = {"WARNING": N_("warning"), "ERROR": N_("error"), "CRITICAL": N_("error")}
+
+
 class _PlainFormatter(logging.Formatter):
-    """Like a command's own messages: `demeter: warning: …`."""
+    """Like a command's own messages: `warning: …`, in the language of whoever sits at the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
+        said = record.args[0] if isinstance(record.args, tuple) and record.args else None
+        if record.msg == "%s" and isinstance(said, str | BaseException):
+            record = copy(record)  # other handlers write English
+            record.args = (why(said) if isinstance(said, BaseException) else told(said),)
         text = super().format(record)
         if record.levelno < logging.WARNING:
             return text
-        return f"{record.levelname.lower()}: {text}"
+        return f"{_(_LEVELS.get(record.levelname, record.levelname.lower()))}: {text}"
 
 
 class _JsonFormatter(logging.Formatter):

@@ -36,12 +36,19 @@ from demeter_cli.commands import (
     storage,
     users,
 )
+from demeter_cli.completing import complete_codes
+from demeter_cli.terminal import fit_streams
+from pipeline.words import Sentence
 
 log = logging.getLogger("demeter")
 
 
 class DemeterGroup(TyperGroup):
-    """Turns a known error into one line on stderr and its exit code."""
+    """Turns a known error into one line on stderr and its exit code; lets the shell complete codes."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        complete_codes(self)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -64,7 +71,7 @@ class DemeterGroup(TyperGroup):
 
 
 def _interrupted() -> typer.Exit:
-    log.error("interrupted; run the same command again to finish the rest")
+    log.error("%s", Sentence("interrupted; run the same command again to finish the rest"))
     return typer.Exit(130)
 
 
@@ -86,7 +93,7 @@ def _known_errors() -> list[type[BaseException]]:
 app = typer.Typer(
     name="demeter",
     cls=DemeterGroup,
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -141,7 +148,12 @@ def demeter(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Count the plants in greenhouse photos and keep the nursery's stock ledger."""
+    """Count the plants in greenhouse photos and keep the nursery's stock ledger.
+
+    Alone, it shows the state of the site and what to do next.
+
+    Example: demeter process examples
+    """
     from demeter_cli import language, logs
     from demeter_cli.environment import language_wanted
 
@@ -150,9 +162,14 @@ def demeter(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logs.configure(verbose, log_json)
     ctx.obj = config
+    if ctx.invoked_subcommand is None:
+        from demeter_cli.state import show_state
+
+        show_state(config)
 
 
 def main() -> None:
+    fit_streams()
     app()
 
 

@@ -28,6 +28,7 @@ from pipeline.decode import require_opencv
 from pipeline.errors import ModelError, PhotoError, WorkerCrash
 from pipeline.find import printable
 from pipeline.types import Photo, PhotoFailure, PhotoOutcome
+from pipeline.words import Sentence
 
 if TYPE_CHECKING:
     from pipeline.photo import Counter
@@ -154,8 +155,12 @@ def _bury(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[Phot
     todo.in_a_row += 1
     if todo.in_a_row >= DEATHS_IN_A_ROW:
         raise WorkerCrash(
-            f"{todo.in_a_row} worker processes died in a row ({cause}), most often because memory ran out; "
-            "try --workers 1. What was counted before is saved"
+            Sentence(
+                "{in_a_row} worker processes died in a row ({cause}), most often because memory"
+                " ran out; try --workers 1. What was counted before is saved",
+                in_a_row=todo.in_a_row,
+                cause=cause,
+            )
         )
     suspect = worker.held.popleft() if worker.ready else None
     todo.again.extend(worker.held)  # Before the suspect, lest it take them down again.
