@@ -46,9 +46,9 @@ class Batch:
 
     def run(self) -> list[dict[str, Any]]:
         """Count what is new and book it. On any way out, what is finished is saved."""
-        from db.ingest import release_claims
+        from db.ingest import end_run
         from db.models.vocabulary import RunStatus
-        from db.runs import finish_run, run_lock, start_run
+        from db.runs import run_lock, start_run
         from demeter_cli.site import COUNTERS, actor
         from pipeline.find import own_folder
 
@@ -68,11 +68,8 @@ class Batch:
                 status = RunStatus.INTERRUPTED
                 raise
             finally:
-                if not self.connection.invalidated:
-                    self.connection.rollback()
-                    release_claims(self.connection, run)
-                    failed = sum(row["status"] == "failed" for row in self.rows.values())
-                    finish_run(self.connection, run, status, len(self.rows), failed)
+                failed = sum(row["status"] == "failed" for row in self.rows.values())
+                end_run(self.connection, run, status, (len(self.rows), failed))
         return sorted(self.rows.values(), key=lambda row: str(row["photo"]))
 
     def _policy(self) -> Policy:

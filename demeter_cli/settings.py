@@ -8,6 +8,7 @@ import logging
 import os
 import pwd
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -90,7 +91,7 @@ class Settings(BaseSettings):
     @field_validator("data_dir", "period_key", "detector", "segmenter")
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser().absolute()
+        return None if path is None else _expanded(path).absolute()
 
     @field_validator("timezone")
     @classmethod
@@ -188,8 +189,10 @@ def find_config(explicit: Path | None) -> Path | None:
         if not named.is_file():
             raise SettingsError(f"the settings file {named} does not exist")
         return named
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-    for folder in (Path.cwd(), home / "demeter"):
+    folders = [Path.cwd()]
+    with suppress(RuntimeError):  # nobody's home, as in a container that was started with a bare number
+        folders.append(Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "demeter")
+    for folder in folders:
         if (folder / FILE_NAME).is_file():
             return folder / FILE_NAME
     return None
@@ -235,6 +238,13 @@ def default_data_dir() -> Path:
 def cache_dir() -> Path:
     """Compiled networks; may be deleted at any time."""
     return _xdg("XDG_CACHE_HOME", "~/.cache")
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("there is no home folder that ~ could mean; write the path out") from error
 
 
 def _xdg(variable: str, otherwise: str) -> Path:

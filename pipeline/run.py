@@ -208,10 +208,11 @@ def _start(config: PipelineConfig) -> _Worker:
     ours, theirs = context.Pipe()
     level = logging.getLogger().getEffectiveLevel()
     process = context.Process(target=_work, args=(theirs, config, level), name="demeter-worker", daemon=True)
-    # A worker is born deaf to Ctrl-C, which a terminal sends to every process: it is the parent's to handle.
-    # Python's own helper process comes first: starting it would make this one, and so the worker, hear again.
+    # A worker is born deaf to Ctrl-C and to a lost connection, of which a terminal tells every process: they are
+    # the parent's to handle. Python's own helper process comes first: starting it would make this one, and so
+    # the worker, hear again.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         process.start()
     finally:

@@ -125,7 +125,9 @@ def _chunks(source: Path) -> Iterator[bytes]:
             while chunk := stream.read(CHUNK):
                 yield chunk
     except OSError as error:
-        raise PhotoError(f"{printable(source)} cannot be read any more: {error.strerror}; run again") from error
+        raise PhotoError(
+            f"{printable(source)} cannot be read any more: {error.strerror}; run again"
+        ) from error
 
 
 def _write(target: int, view: memoryview) -> None:

@@ -42,7 +42,11 @@ class Result:
 
 def main() -> int:
     wanted = _arguments()
-    chosen = [one for one in SCENARIOS if not wanted.only or any(word in f"{one.group} {one.name}" for word in wanted.only)]
+    chosen = [
+        one
+        for one in SCENARIOS
+        if not wanted.only or any(word in f"{one.group} {one.name}" for word in wanted.only)
+    ]
     if wanted.list:
         for one in chosen:
             print(f"{one.group:9} {one.name:34} {one.told}")
@@ -56,12 +60,16 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.faults", description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="scenarios or groups whose name holds a word")
+    parser.add_argument(
+        "--only", nargs="+", metavar="WORD", help="scenarios or groups whose name holds a word"
+    )
     parser.add_argument("--seed", type=int, default=1, help="the same seed chooses the same moments")
     parser.add_argument("--times", type=int, help="repetitions of each scenario")
     parser.add_argument("--quick", action="store_true", help="only CI's share")
     parser.add_argument("--list", action="store_true", help="print the scenarios and stop")
-    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="where to work (default: /var/tmp)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("/var/tmp"), help="where to work (default: /var/tmp)"
+    )
     return parser.parse_args()
 
 
@@ -97,7 +105,9 @@ def _print(results: list[Result]) -> None:
         line = f"{result.scenario.group:9} {result.scenario.name:34} {tries:>7} {result.seconds:7.0f}"
         print(f"{line}  {result.verdict}{': ' * bool(said)}{said}")
     broken = sum(bool(result.broken) for result in results)
-    print(f"\n{len(results)} scenarios, {sum(r.held for r in results)} stagings held, {broken} scenarios broken.")
+    print(
+        f"\n{len(results)} scenarios, {sum(r.held for r in results)} stagings held, {broken} scenarios broken."
+    )
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def tables() -> list[bytes]:
     """The same list as CSV in several hands, and as a spreadsheet."""
     import xlsxwriter
 
-    text = "código;cantidad;fecha\nTúnel 2 – ñandú;3,5;01/02/2026\n\"a \"\"b\"\"\";1.234;\n" * 5
+    text = 'código;cantidad;fecha\nTúnel 2 – ñandú;3,5;01/02/2026\n"a ""b""";1.234;\n' * 5
     book = io.BytesIO()
     with xlsxwriter.Workbook(book, {"in_memory": True}) as workbook:
         sheet = workbook.add_worksheet("Stock")
@@ -148,7 +148,9 @@ def main(name: str, seed: int, seconds: float) -> int:
             random = Random(f"{seed}/{number}")
             source = random.choice(sources)
             zipped = source.startswith(b"PK") and random.random() < 0.8
-            data = mutate_zip(source, random) if zipped else mutate(source, random, other=random.choice(sources))
+            data = (
+                mutate_zip(source, random) if zipped else mutate(source, random, other=random.choice(sources))
+            )
             print(number, flush=True)
             started = time.monotonic()
             try:

@@ -21,6 +21,7 @@ from tools.faults.checks import Books, read_books
 from tools.faults.processes import kill, postgres_of, using, wait_until
 
 INJECTOR = Path(__file__).with_name("inject")
+PACKAGES = ("demeter_cli", "db", "pipeline", "configs", "seeds")
 PATIENCE = 300.0  # seconds that a command may take on a busy machine
 SCRUBBED = ("DEMETER_", "XDG_", "PG", "PYTHON", "FAULTS_", "LC_", "LANG", "AWS_")
 
@@ -52,11 +53,16 @@ class Site:
     photos: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
-    program: Path = nursery.ROOT  # where the packages of Demeter are
+    version: Path | None = None  # of the program, if it is not the campaign's
 
     @property
     def data(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def program(self) -> Path:
+        """A copy of the packages: a campaign lasts long, and somebody may be writing on."""
+        return self.version or self.folder.parent / "program"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -153,6 +159,7 @@ def prepared(parent: Path) -> Iterator[Ground]:
     folder = Path(tempfile.mkdtemp(prefix="demeter-faults-", dir=parent))
     folder.chmod(0o755)
     try:
+        copy_program(folder / "program")
         nursery.make_photos(folder / "photos")
         settings = nursery.make_models(folder / "models") | {"XDG_CACHE_HOME": str(folder / "cache")}
         _make_template(folder, settings)
@@ -201,6 +208,13 @@ def _fresh(ground: Path, settings: Mapping[str, str]) -> Iterator[Site]:
         kill(left + postgres_of(folder / "data"))
         wait_until(lambda: not postgres_of(folder / "data"), 20)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def copy_program(target: Path) -> None:
+    for package in PACKAGES:
+        shutil.copytree(
+            nursery.ROOT / package, target / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
 
 
 def copy_cluster(source: Path, target: Path) -> None:

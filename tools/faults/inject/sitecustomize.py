@@ -69,6 +69,8 @@ if "FAULTS_POISON" in os.environ:
     sys.addaudithook(_poison)
 if "FAULTS_SWAP" in os.environ:
     sys.addaudithook(_swap)
-if ("FAULTS_DIE_AT" in os.environ or "FAULTS_COUNT_TO" in os.environ) and "spawn_main" not in str(sys.orig_argv):
+if ("FAULTS_DIE_AT" in os.environ or "FAULTS_COUNT_TO" in os.environ) and "spawn_main" not in str(
+    sys.orig_argv
+):
     if "resource_tracker" not in str(sys.orig_argv):
         _count_steps()

@@ -22,7 +22,9 @@ def small_disk(folder: Path, megabytes: float) -> Iterator[Path]:
     """A disk of its own at `folder`. Raises Skip where none can be mounted."""
     folder.mkdir(parents=True, exist_ok=True)
     options = f"size={int(megabytes * 1024)}k,mode=755"
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "demeter-faults", folder], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "demeter-faults", folder], capture_output=True
+    )
     if mounted.returncode:
         raise Skip("no disk can be mounted here: it takes root")
     try:
@@ -36,7 +38,9 @@ def small_disk(folder: Path, megabytes: float) -> Iterator[Path]:
 
 def remount(folder: Path, how: str) -> None:
     """`how` is ro or rw. A file that is open for writing holds it up for a moment."""
-    wait_until(lambda: subprocess.run(["mount", "-o", f"remount,{how}", folder], capture_output=True).returncode == 0)
+    wait_until(
+        lambda: subprocess.run(["mount", "-o", f"remount,{how}", folder], capture_output=True).returncode == 0
+    )
 
 
 def fill(folder: Path, leave: int) -> Path:

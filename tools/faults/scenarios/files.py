@@ -105,8 +105,13 @@ def five_thousand_photos(ground: Ground, random: Random) -> str:
         demand_ended(site, ground.code, said=site.finish(process))
         with site.server() as url:
             books = read_books(url, site.data)
-        finished = [row for row in books.sessions if row[1] in ("completed", "warning", "needs_location", "failed")]
-        demand(len(finished) == CROWD - 1 and not books.unsound and not books.lost, f"{len(finished)} photos are booked")
+        finished = [
+            row for row in books.sessions if row[1] in ("completed", "warning", "needs_location", "failed")
+        ]
+        demand(
+            len(finished) == CROWD - 1 and not books.unsound and not books.lost,
+            f"{len(finished)} photos are booked",
+        )
         early, late = _memory(samples, 1000, 1500), _memory(samples, 4000, 5000)
         demand(late < early + 60, f"memory of the command grew from {early:.0f} to {late:.0f} MB")
         pace = _seconds(samples, 3500, 4500) / _seconds(samples, 1000, 2000)

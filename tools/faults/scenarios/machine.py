@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -50,18 +51,16 @@ def _server_with_a_clock(site: Site, clock: Path) -> Iterator[Site]:
         start_new_session=True,
     )
     try:
-        wait_until(lambda: (cluster / "postmaster.pid").exists() and "ready" in (cluster / "postmaster.pid").read_text())
+        wait_until(
+            lambda: (
+                (cluster / "postmaster.pid").exists() and "ready" in (cluster / "postmaster.pid").read_text()
+            )
+        )
         url = f"postgresql://demeter@/demeter?host={cluster}&port=5432"
         yield site.but(DEMETER_DATABASE_URL=url, **environment)
     finally:
-        kill([server.pid], signal_of_a_stop())
+        kill([server.pid], signal.SIGINT)
         server.wait()
-
-
-def signal_of_a_stop():  # type: ignore[no-untyped-def]
-    import signal
-
-    return signal.SIGINT
 
 
 @scenario("machine", times=8, quick=1)
@@ -136,7 +135,10 @@ def little_address_space(ground: Ground, random: Random) -> str:
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (room, room)),
             )
         )  # fmt: skip
-        demand(said.code in (ground.code, 3, 4, 6, 7), f"exit code {said.code} with {room // MB} MB: {said.err[-300:]}")
+        demand(
+            said.code in (ground.code, 3, 4, 6, 7),
+            f"exit code {said.code} with {room // MB} MB: {said.err[-300:]}",
+        )
         demand_alone(site)
         site.run("process", site.photos, "--retry")
         return demand_whole(ground, site) or f"{room // MB} MB: exit {said.code}"
@@ -159,7 +161,11 @@ def memory_group_is_small(ground: Ground, random: Random) -> str:
 def _memory_group(megabytes: int) -> Iterator[Path]:
     """A new group of version 2 where memory is handed out there, else of version 1."""
     top = Path("/sys/fs/cgroup")
-    second = "memory" in (top / "cgroup.controllers").read_text().split() if (top / "cgroup.controllers").exists() else False
+    second = (
+        "memory" in (top / "cgroup.controllers").read_text().split()
+        if (top / "cgroup.controllers").exists()
+        else False
+    )
     group = (top if second else top / "memory") / f"demeter-faults-{os.getpid()}"
     limits = ("memory.max", "memory.swap.max") if second else ("memory.limit_in_bytes",)
     try:

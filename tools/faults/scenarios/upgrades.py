@@ -10,12 +10,10 @@ from pathlib import Path
 from random import Random
 
 from db.migrate import head
-from tools.faults.nursery import ROOT
 from tools.faults.processes import wait_until, workers_of
 from tools.faults.rules import demand, demand_ended, demand_same, demand_whole, scenario
 from tools.faults.site import Ground, Site
 
-PACKAGES = ("demeter_cli", "db", "pipeline", "configs", "seeds")
 MIGRATION = '''"""One that this program does not know."""
 
 from alembic import op
@@ -38,12 +36,11 @@ def downgrade() -> None:
 def _next_version(site: Site) -> Site:
     """The same commands by a program with one migration more."""
     program, old = site.folder / "next", head()
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, program / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(site.program, program)
     new = f"{int(old) + 1:04}"
     text = MIGRATION.format(new=new, old=old)
     (program / "db/migrations/versions" / f"r{new}_from_the_future.py").write_text(text)
-    return replace(site, program=program)
+    return replace(site, version=program)
 
 
 def _refused(site: Site, words: str) -> None:
