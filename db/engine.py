@@ -94,7 +94,7 @@ def guard() -> Iterator[None]:
 
 
 def reopened(connection: Connection) -> bool:
-    """Whether the connection is broken. If so, its next statement opens a new one, without its locks and settings."""
+    """Whether the connection broke. If so, its next statement opens a new one, without locks and settings."""
     if not connection.invalidated:
         if not connection.connection.driver_connection.closed:  # type: ignore[union-attr]
             return False

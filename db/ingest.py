@@ -160,7 +160,8 @@ def release_claims(connection: Connection, run: RunInfo) -> None:
 def end_run(connection: Connection, run: RunInfo, status: RunStatus, photos: tuple[int, int]) -> None:
     """Give back what is not done and close the run; `photos` is how many there were, and how many failed.
 
-    Where the connection broke, this is tried over a new one: a server that was restarted is not the photos' fault.
+    Where the connection broke, this is tried over a new one: that a server was restarted is not the photos'
+    fault.
     """
     known = reopened(connection)
     for number, pause in enumerate(_LOOKS_FOR_THE_SERVER, 1):

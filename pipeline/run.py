@@ -208,9 +208,9 @@ def _start(config: PipelineConfig) -> _Worker:
     ours, theirs = context.Pipe()
     level = logging.getLogger().getEffectiveLevel()
     process = context.Process(target=_work, args=(theirs, config, level), name="demeter-worker", daemon=True)
-    # A worker is born deaf to Ctrl-C and to a lost connection, of which a terminal tells every process: they are
-    # the parent's to handle. Python's own helper process comes first: starting it would make this one, and so
-    # the worker, hear again.
+    # A worker is born deaf to Ctrl-C and to a lost connection, of which a terminal tells every process: they
+    # are the parent's to handle. Python's own helper process comes first: starting it would make this one,
+    # and so the worker, hear again.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:

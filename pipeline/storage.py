@@ -36,8 +36,8 @@ def store_original(root: Path, key: str, photo: Photo) -> bool:
     """Copy the photo to `root/key` unless it is there; True if it was copied.
 
     The copy appears whole or not at all, and only if its sha256 is the photo's. What stands there with
-    other bytes is replaced. Raises PhotoError when the photo is gone or has changed, StorageError when it cannot
-    be kept.
+    other bytes is replaced. Raises PhotoError when the photo is gone or has changed, StorageError when it
+    cannot be kept.
     """
     target = root / key
     try:

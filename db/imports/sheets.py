@@ -80,8 +80,8 @@ def _refuse_bomb(path: Path, data: bytes) -> None:
         raise UnreadableFile(f"{path} unpacks into {size // 2**20} MB, which no table needs: save it as CSV.")
     if cells > _MOST_CELLS:
         raise UnreadableFile(
-            f"{path} reaches over {cells:,} cells, so one far from the table holds something: delete what stands "
-            "right of the table and below it, or save the table as CSV."
+            f"{path} reaches over {cells:,} cells, so one far from the table holds something: delete what "
+            "stands right of the table and below it, or save the table as CSV."
         )
 
 

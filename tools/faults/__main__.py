@@ -105,9 +105,8 @@ def _print(results: list[Result]) -> None:
         line = f"{result.scenario.group:9} {result.scenario.name:34} {tries:>7} {result.seconds:7.0f}"
         print(f"{line}  {result.verdict}{': ' * bool(said)}{said}")
     broken = sum(bool(result.broken) for result in results)
-    print(
-        f"\n{len(results)} scenarios, {sum(r.held for r in results)} stagings held, {broken} scenarios broken."
-    )
+    held = sum(result.held for result in results)
+    print(f"\n{len(results)} scenarios, {held} stagings held, {broken} scenarios broken.")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from sqlalchemy import Connection, text
 from db.engine import connect
 from db.verify import findings
 
-# One row per photo: how it stands, and what of it is in the books. The tables of detections are partitioned by
-# the time of saving, so a photo that was saved twice would show here too.
+# One row per photo: how it stands, and what of it is in the books. A photo that was saved twice would show.
 _SESSIONS = text(
     """
     SELECT image.original_name, session.status, place.code, session.total_detected, session.total_estimated,

@@ -3,8 +3,8 @@ memory.
 
     python -m tools.faults.fuzzing decode 7 60      target, seed, seconds
 
-A process of its own, since a decoder in C may take the process with it. Prints each case before it is tried, so
-that the last line names the one that killed it; exits with 1 at the first other error.
+A process of its own, since a decoder in C may take the process with it. Prints each case before it is tried,
+so that the last line names the one that killed it; exits with 1 at the first other error.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def names() -> list[bytes]:
     return [b"N01-NORTE-C01.jpg", b"N01/NORTE/C07/IMG_1.jpg", "señal/N02_SUR c3 (2).JPG".encode(), b"C01"]
 
 
-def name_target(data: bytes, folder: Path) -> None:
+def name_target(data: bytes, _folder: Path) -> None:
     """A file name is any bytes but NUL and slash; the place that it spells is one that there is, or none."""
     import os
 

@@ -1,7 +1,7 @@
 """The batch that every scenario counts: sixty drawn photos, two tiny networks, and a database to start from.
 
-The networks are real OpenVINO files without weights (tests/pipeline/networks.py): a bright disc is a plant. So
-sixty photos are counted in a few seconds, by the same code and processes that count real ones.
+The networks are real OpenVINO files without weights (tests/pipeline/networks.py): a bright disc is a plant.
+So sixty photos are counted in a few seconds, by the same code and processes that count real ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.pipeline.networks import CELL, save_detector, save_segmenter
 ROOT = Path(__file__).parents[2]
 PHOTOS = 60
 NAMELESS = 4  # of them tell no place
-COLUMNS, ROWS = 40, 28
+COLUMNS, ROWS = 24, 16
 TAKEN = 0x9003  # EXIF: DateTimeOriginal
 EXIF = 0x8769
 FIRST_DAY = dt.datetime(2026, 6, 1, 9)

@@ -132,7 +132,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Ground:
-    """What the campaign makes once: photos, networks, an empty nursery to copy, and a clean run to compare."""
+    """What the campaign makes once: photos, networks, an empty nursery to copy, a clean run to compare."""
 
     folder: Path
     settings: Mapping[str, str]

@@ -30,7 +30,7 @@ def power_cut(ground: Ground, random: Random) -> str:
     with ground.site() as site:
         process = _into_the_work(ground, random, site)
         kill(postgres_of(site.data))
-        demand_ended(site, 4, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), 4, ground.code)
         demand_alone(site)
         return demand_whole(ground, site)
 
@@ -41,7 +41,7 @@ def stopped(ground: Ground, random: Random) -> str:
     with ground.site() as site:
         process = _into_the_work(ground, random, site)
         kill([postmaster(site.data) or 0], signal.SIGINT)
-        demand_ended(site, 4, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), 4, ground.code)
         demand_alone(site)
         return demand_whole(ground, site)
 
@@ -53,7 +53,7 @@ def backend_crashed(ground: Ground, random: Random) -> str:
         process = _into_the_work(ground, random, site)
         backends = [pid for pid in postgres_of(site.data) if pid != postmaster(site.data)]
         kill(random.sample(backends, min(1, len(backends))))
-        demand_ended(site, 4, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), 4, ground.code)
         demand_alone(site)
         return demand_whole(ground, site)
 
@@ -68,8 +68,8 @@ def restarted_elsewhere(ground: Ground, random: Random) -> str:
         kill([postmaster(site.data) or 0], signal.SIGINT)
         wait_until(lambda: not postgres_of(site.data))
         servers.enter_context(embedded_server(site.data))
-        demand_ended(site, 4, ground.code, said=named.finish(process))
-        demand_ended(site, ground.code, said=named.done())
+        demand_ended(named.finish(process), 4, ground.code)
+        demand_ended(named.done(), ground.code)
         servers.close()
         return demand_whole(ground, site)
 
@@ -80,7 +80,7 @@ def connections_reset(ground: Ground, random: Random) -> str:
     with ground.site() as site:
         process = _into_the_work(ground, random, site)
         demand(_terminate(site) or process.poll() is not None, "there was no session to end")
-        demand_ended(site, 4, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), 4, ground.code)
         demand_alone(site)
         return demand_whole(ground, site)
 
@@ -104,5 +104,5 @@ def outage_after_outage(ground: Ground, random: Random) -> str:
         for _ in range(4):
             process = _into_the_work(ground, Random(0), site)
             kill(postgres_of(site.data))
-            demand_ended(site, 4, ground.code, said=site.finish(process))
+            demand_ended(site.finish(process), 4, ground.code)
         return demand_whole(ground, site)

@@ -11,8 +11,7 @@ from statistics import median
 import psutil
 
 from tools.faults import nursery
-from tools.faults.checks import differences, read_books
-from tools.faults.processes import wait_until
+from tools.faults.checks import read_books
 from tools.faults.rules import demand, demand_alone, demand_ended, demand_same, demand_whole, scenario
 from tools.faults.site import Ground, Site
 
@@ -29,7 +28,7 @@ def _at_once(ground: Ground, random: Random, number: int) -> str:
             time.sleep(random.uniform(0, 0.5))
         ended = [site.finish(process) for process in processes]
         for said in ended:
-            demand_ended(site, ground.code, BUSY, said=said)
+            demand_ended(said, ground.code, BUSY)
         demand(any(said.code == ground.code for said in ended), "none of them counted")
         demand_same(ground, site)
         return demand_whole(ground, site)
@@ -54,13 +53,13 @@ def replaced_while_read(ground: Ground, random: Random) -> str:
         photos, victim, other = _with_a_victim(ground, site, random)
         meddled = Site(site.folder, photos, site.settings).but(FAULTS_SWAP=f"{victim},{other}")
         said = meddled.done()
-        demand_ended(site, ground.code, said=said)
+        demand_ended(said, ground.code)
         demand(not other.exists(), "the photo was not replaced")
         status = {Path(row["photo"]).name: row["status"] for row in said.json["photos"]}
         demand(status[victim.name] == "failed", f"the replaced photo is {status[victim.name]}")
         demand("again" in said.err, f"it is not told: {said.err!r}")
         again = Site(site.folder, photos, site.settings).done()
-        demand_ended(site, ground.code, said=again)
+        demand_ended(again, ground.code)
         with site.server() as url:
             books = read_books(url, site.data)
         demand(not books.lost and not books.unsound, f"{books.lost[:2]} {books.unsound[:2]}")
@@ -88,21 +87,21 @@ def gone_while_read(ground: Ground, random: Random) -> str:
         time.sleep(random.uniform(0.5, ground.seconds * 0.7))
         for path in random.sample(sorted(photos.glob("N*.jpg"))[10:-3], 10):
             path.unlink()
-        demand_ended(site, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), ground.code)
         demand_alone(site)
         return demand_whole(ground, site)
 
 
 @scenario("crowd", times=1)
 def five_thousand_photos(ground: Ground, random: Random) -> str:
-    """A folder of 5,000 small photos: memory stays flat, and the last thousand takes as long as the second."""
+    """A folder of 5,000 small photos: memory stays flat, the last thousand takes as long as the second."""
     with ground.site() as site:
         photos = site.folder / "many"
         nursery.make_photos(photos, CROWD, SMALL)
         own = Site(site.folder, photos, site.settings)
         process = own.process()
         samples = _watched(process.pid, lambda: process.poll() is None, site.data / "photos" / "original")
-        demand_ended(site, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), ground.code)
         with site.server() as url:
             books = read_books(url, site.data)
         finished = [

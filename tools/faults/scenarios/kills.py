@@ -43,7 +43,7 @@ def worker_at_a_moment(ground: Ground, random: Random) -> str:
         workers = workers_of(process.pid)
         time.sleep(random.uniform(0, ground.seconds / 2))
         kill(random.sample(workers, min(1, len(workers))))
-        demand_ended(site, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), ground.code)
         return demand_whole(ground, site)
 
 
@@ -55,7 +55,7 @@ def both_workers_at_once(ground: Ground, random: Random) -> str:
         wait_until(lambda: len(workers_of(process.pid)) == 2 or process.poll() is not None)
         time.sleep(random.uniform(0, ground.seconds / 2))
         kill(workers_of(process.pid))
-        demand_ended(site, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), ground.code)
         return demand_whole(ground, site)
 
 
@@ -80,13 +80,13 @@ def again_and_again(ground: Ground, random: Random) -> str:
             time.sleep(random.uniform(0.5, ground.seconds))
             kill([process.pid])
             site.finish(process)
-        demand_ended(site, ground.code, said=site.done())
+        demand_ended(site.done(), ground.code)
         return _with_retry(ground, site)
 
 
 def _with_retry(ground: Ground, site: Site) -> str:
     retried = site.run("process", site.photos, "--workers", "2", "--retry")
-    demand_ended(site, ground.code, said=retried)
+    demand_ended(retried, ground.code)
     return demand_whole(ground, site)
 
 
@@ -99,9 +99,9 @@ def workers_whenever_they_appear(ground: Ground, random: Random) -> str:
             kill(workers_of(process.pid))
             if process.poll() is not None:
                 break
-        demand_ended(site, ground.code, 7, said=site.finish(process))
+        demand_ended(site.finish(process), ground.code, 7)
         demand_alone(site)
-        demand_ended(site, ground.code, said=site.done())
+        demand_ended(site.done(), ground.code)
         return _with_retry(ground, site)
 
 
@@ -111,11 +111,11 @@ def poison_photo(ground: Ground, random: Random) -> str:
     with ground.site() as site:
         victim = random.choice(sorted(ground.photos.glob("N*.jpg"))[:-3])
         said = site.but(FAULTS_POISON=victim.name).done()
-        demand_ended(site, 7, said=said)
+        demand_ended(said, 7)
         rows = {row["photo"].rpartition("/")[2]: row["status"] for row in said.json["photos"]}
         failed = sorted(name for name, status in rows.items() if status == "failed")
         broken = {name for name, status, *_ in ground.books.sessions if status == "failed"}
         demand(set(failed) == {victim.name, *broken}, f"failed: {failed}")
         for _ in range(3):  # it does not stop the nights that follow
-            demand_ended(site, 7, ground.code, said=site.but(FAULTS_POISON=victim.name).done())
+            demand_ended(site.but(FAULTS_POISON=victim.name).done(), 7, ground.code)
         return _with_retry(ground, site)

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 
 from db.embedded_host import runnable_binaries, server_account
-from tools.faults.processes import kill, postgres_of, wait_until, workers_of
+from tools.faults.processes import kill, wait_until, workers_of
 from tools.faults.rules import demand, demand_alone, demand_ended, demand_same, demand_whole, scenario
 from tools.faults.site import Ground, Site, Skip
 
@@ -40,9 +40,9 @@ def _server_with_a_clock(site: Site, clock: Path) -> Iterator[Site]:
     }
     account, cluster = server_account(), site.data / "postgres"
     programs = runnable_binaries(account, site.data)
+    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={cluster}"]
     server = subprocess.Popen(
-        [programs / "postgres", "-D", cluster, "-p", "5432", "-c", "listen_addresses=", "-c"]
-        + [f"unix_socket_directories={cluster}"],
+        [programs / "postgres", "-D", cluster, "-p", "5432", *options],
         env=environment | {"LC_ALL": "C", "TZ": "UTC"},
         stderr=subprocess.DEVNULL,
         user=account.user,
@@ -75,8 +75,8 @@ def clock_steps_back(ground: Ground, random: Random) -> str:
             wait_until(lambda: bool(workers_of(process.pid)) or process.poll() is not None)
             time.sleep(random.uniform(0, ground.seconds * 0.6))
             clock.write_text(f"-{random.choice([1, 60, 3600, 86400])}")
-            demand_ended(site, ground.code, said=site.finish(process))
-            demand_ended(site, ground.code, said=turned.done())
+            demand_ended(site.finish(process), ground.code)
+            demand_ended(turned.done(), ground.code)
         return demand_whole(ground, site)
 
 
@@ -87,13 +87,13 @@ def home_is_missing(ground: Ground, random: Random) -> str:
         raise Skip("takes root, to become a user without a name")
     with ground.site() as site:
         bare = site.but(HOME="", XDG_CACHE_HOME="", USER="", LOGNAME="")
-        demand_ended(site, ground.code, said=bare.done())
+        demand_ended(bare.done(), ground.code)
         demand_same(ground, site)
         for path in (site.folder, *site.folder.rglob("*")):
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
         said = bare.run("process", site.photos, "--user", "admin", user=NOBODY, group=NOBODY, extra_groups=[])
         shutil.rmtree(f"/var/tmp/demeter-{NOBODY}", ignore_errors=True)
-        demand_ended(site, ground.code, said=said)
+        demand_ended(said, ground.code)
         owned = bare.run("report", "stock", "--format", "json", user=NOBODY, group=NOBODY, extra_groups=[])
         demand(owned.json == ground.stock, "the stock is another one")
         return ""
@@ -108,9 +108,9 @@ def locale_is_bare(ground: Ground, random: Random) -> str:
         own = replace(site, photos=photos)
         strict = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
         for settings in ({"LC_ALL": "C"}, {"LC_ALL": "POSIX"}, {"LC_ALL": "C", **strict}):
-            demand_ended(site, ground.code, said=own.but(**settings).done())
+            demand_ended(own.but(**settings).done(), ground.code)
             table = own.but(**settings).run("process", photos)
-            demand_ended(site, ground.code, said=table)
+            demand_ended(table, ground.code)
         return demand_whole(ground, site)
 
 
@@ -120,7 +120,7 @@ def umask_is_strict(ground: Ground, random: Random) -> str:
     with ground.site() as site:
         shutil.rmtree(site.data)
         said = site.finish(site.start("process", site.photos, "--format", "json", umask=0o077))
-        demand_ended(site, ground.code, said=said)
+        demand_ended(said, ground.code)
         return demand_whole(ground, site)
 
 

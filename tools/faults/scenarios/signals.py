@@ -26,7 +26,7 @@ def _stopped(
                 (os.killpg if group else os.kill)(process.pid, number)
             time.sleep(random.uniform(0, 0.4) if times > 1 else 0)
         said = site.finish(process)
-        demand_ended(site, 130, ground.code, said=said)  # it may have been done already
+        demand_ended(said, 130, ground.code)  # it may have been done already
         demand(said.code != 130 or "again" in said.err, f"it does not say what to do: {said.err!r}")
         demand_alone(site)
         return demand_whole(ground, site)
@@ -70,7 +70,7 @@ def stopped_by_systemd(ground: Ground, random: Random) -> str:
         wait_until(lambda: postmaster(site.data) is not None or process.poll() is not None)
         time.sleep(random.uniform(0, ground.seconds * 0.8))
         kill(postgres_of(site.data) + using(site.folder), signal.SIGTERM)
-        demand_ended(site, 130, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), 130, ground.code)
         demand_alone(site)
         return demand_whole(ground, site)
 
@@ -97,5 +97,5 @@ def hung_up_under_nohup(ground: Ground, random: Random) -> str:
         wait_until(lambda: postmaster(site.data) is not None)
         time.sleep(random.uniform(0, 1))
         process.send_signal(signal.SIGHUP)
-        demand_ended(site, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), ground.code)
         return demand_whole(ground, site)

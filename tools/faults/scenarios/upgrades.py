@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 
 from db.migrate import head
@@ -46,7 +44,7 @@ def _next_version(site: Site) -> Site:
 def _refused(site: Site, words: str) -> None:
     for command in (["process", site.photos], ["report", "stock"], ["db", "check"]):
         said = site.run(*command)
-        demand_ended(site, 4, said=said)
+        demand_ended(said, 4)
         demand(words in said.err, f"it does not say what to do: {said.err!r}")
     demand(not (site.data / "photos" / "original").exists(), "something was stored")
 
@@ -56,9 +54,9 @@ def old_program_new_tables(ground: Ground, random: Random) -> str:
     """The old program meets tables that a newer one upgraded: 4, nothing is written; the new one goes on."""
     with ground.site() as site:
         later = _next_version(site)
-        demand_ended(site, 0, said=later.run("db", "upgrade"))
+        demand_ended(later.run("db", "upgrade"), 0)
         _refused(site, "newer")
-        demand_ended(site, ground.code, said=later.done())
+        demand_ended(later.done(), ground.code)
         return demand_same(ground, later)
 
 
@@ -69,13 +67,13 @@ def new_program_old_tables(ground: Ground, random: Random) -> str:
         later = _next_version(site)
         _refused(later, "demeter db upgrade")
         demand_whole(ground, site)
-        demand_ended(site, 0, said=later.run("db", "upgrade"))
+        demand_ended(later.run("db", "upgrade"), 0)
         return demand_same(ground, later)
 
 
 @scenario("upgrade", times=3)
 def upgraded_in_the_middle_of_a_run(ground: Ground, random: Random) -> str:
-    """`db upgrade` by the new program while the old one counts: refused (75), and done when the run has ended."""
+    """`db upgrade` by the new program while the old one counts: refused (75), done when the run has ended."""
     with ground.site() as site:
         later = _next_version(site)
         process = site.process()
@@ -83,9 +81,9 @@ def upgraded_in_the_middle_of_a_run(ground: Ground, random: Random) -> str:
         time.sleep(random.uniform(0, 1))
         upgraded = later.run("db", "upgrade")
         running = process.poll() is None
-        demand_ended(site, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), ground.code)
         if running:
-            demand_ended(site, 75, said=upgraded)
+            demand_ended(upgraded, 75)
             demand_same(ground, site)
-        demand_ended(site, 0, said=later.run("db", "upgrade"))
+        demand_ended(later.run("db", "upgrade"), 0)
         return demand_same(ground, later)
