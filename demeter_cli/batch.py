@@ -46,6 +46,7 @@ class Batch:
 
     def run(self) -> list[dict[str, Any]]:
         """Count what is new and book it. On any way out, what is finished is saved."""
+        from db import migrate
         from db.ingest import end_run
         from db.models.vocabulary import RunStatus
         from db.runs import run_lock, start_run
@@ -53,6 +54,7 @@ class Batch:
         from pipeline.find import own_folder
 
         with run_lock(self.connection):
+            migrate.check(self.connection)  # an upgrade may have come before us
             places, fixed = self._places()
             user = actor(self.connection, self.settings, *COUNTERS)
             self.connection.rollback()

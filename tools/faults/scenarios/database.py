@@ -93,7 +93,7 @@ def _terminate(site: Site) -> int:
         ) as connection:
             return connection.execute(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-                " WHERE application_name = 'demeter' AND pid <> pg_backend_pid()"
+                " WHERE application_name LIKE 'demeter%' AND pid <> pg_backend_pid()"
             ).fetchone()[0]
 
 
