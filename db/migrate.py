@@ -34,8 +34,8 @@ def upgrade(address: str | URL) -> None:
     Several programs may do it at once.
 
     Each revision is a transaction: one that fails leaves the database at the revision before it. Raises
-    SchemaMismatch, and changes nothing, when the database is ahead of this program; and Busy while a run counts
-    into it, which was begun for the tables as they are.
+    SchemaMismatch, and changes nothing, when the database is ahead of this program; and Busy while a run
+    counts into it, which was begun for the tables as they are.
     """
     from alembic import command
 
@@ -92,7 +92,7 @@ def draft(address: str | URL, message: str) -> None:
 
 
 def _keep_runs_out(connection: Connection) -> None:
-    """As long as the connection lasts. Other upgrades are let in: the migrations themselves wait for each other."""
+    """As long as the connection lasts. Other upgrades are let in: they wait for each other."""
     from db.runs import RUN_LOCK
 
     if not connection.scalar(text("SELECT pg_try_advisory_lock_shared(:lock)"), {"lock": RUN_LOCK}):

@@ -71,7 +71,7 @@ def replaced_while_read(ground: Ground, random: Random) -> str:
 def _with_a_victim(ground: Ground, site: Site, random: Random) -> tuple[Path, Path, Path]:
     photos = site.folder / "photos"
     shutil.copytree(ground.photos, photos)
-    nursery.make_photos(site.folder / "others", 4)
+    nursery.make_photos(site.folder / "others", 4, SMALL)
     victim = random.choice(sorted(photos.glob("N*.jpg"))[:-3])
     return photos, victim, site.folder / "others" / "IMG_0000.jpg"
 
