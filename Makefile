@@ -11,7 +11,7 @@ demo:  ## Install and count the example photos
 	python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/demeter process examples
 
 test:  ## Install for development and run the tests
-	python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/python -m pytest
+	python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/python -m pytest -n 2 --dist loadfile
 
 check:  ## Lint, formatting, types, import arrows (after make test)
 	$(BIN)/ruff check .

@@ -151,11 +151,18 @@ def demeter(
     ] = False,
 ) -> None:
     """Count the plants in greenhouse photos and keep the nursery's stock ledger."""
-    from demeter_cli import logs
+    from demeter_cli import language, logs
+    from demeter_cli.environment import language_wanted
 
+<<<<<<< HEAD
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
+=======
+    language.use(language_wanted(config))
+    # cron, systemd and docker stop programs with SIGTERM; both signals end a run in the same way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+>>>>>>> main
     logs.configure(verbose, log_json)
     ctx.obj = config
 

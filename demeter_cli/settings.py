@@ -6,7 +6,6 @@ import datetime as dt
 import difflib
 import logging
 import os
-import pwd
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -21,14 +20,17 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from demeter_cli.environment import FILE_NAME as FILE_NAME
+from demeter_cli.environment import PREFIX, default_data_dir
+from demeter_cli.environment import cache_dir as cache_dir
+from demeter_cli.environment import find_config as find_config
+from demeter_cli.environment import os_login as os_login
 from demeter_cli.errors import SettingsError
 from pipeline.config import GateConfig, ModelChoice, PipelineConfig, Reaction
 from pipeline.machine import cores
 
 log = logging.getLogger("demeter")
 
-PREFIX = "DEMETER_"
-FILE_NAME = "demeter.toml"
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -39,9 +41,10 @@ class Settings(BaseSettings):
     toml_file: ClassVar[Path | None] = None
 
     database_url: SecretStr | None = None
-    data_dir: Path = Field(default_factory=lambda: default_data_dir())  # noqa: PLW0108  defined below
+    data_dir: Path = Field(default_factory=default_data_dir)
     user: str | None = None
     timezone: str = "America/Argentina/Mendoza"
+    language: Literal["en", "es"] | None = None
 
     period_key: Path | None = None
 
@@ -182,6 +185,7 @@ def load_settings(config: Path | None = None) -> Settings:
     return settings
 
 
+<<<<<<< HEAD
 def find_config(explicit: Path | None) -> Path | None:
     """`--config`, `$DEMETER_CONFIG`, the working folder, then XDG; None if there is none."""
     named = explicit or (Path(os.environ[PREFIX + "CONFIG"]) if os.environ.get(PREFIX + "CONFIG") else None)
@@ -198,6 +202,8 @@ def find_config(explicit: Path | None) -> Path | None:
     return None
 
 
+=======
+>>>>>>> main
 def _unknown_names(path: Path | None) -> list[str]:
     """Misspelt keys would otherwise leave a default in force without a word."""
     problems = []
@@ -229,6 +235,7 @@ def _sentence(item: Any) -> str:
     return f"the setting {name} cannot be {item['input']!r}: {problem}"
 
 
+<<<<<<< HEAD
 def default_data_dir() -> Path:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/demeter")  # The embedded server runs as a user who cannot enter /root.
@@ -262,6 +269,8 @@ def os_login() -> str:
         return ""
 
 
+=======
+>>>>>>> main
 def shipped(relative: str) -> Path:
     """A file that comes with the program: beside the code when installed, else in the checkout."""
     here = Path(__file__).parent

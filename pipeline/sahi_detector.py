@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,19 @@ from pipeline.weights import ModelCard, thresholds
 
 # ultralytics stops at 300 boxes a tile unless told otherwise, and says nothing.
 NO_CAP = 100_000
+
+
+@contextmanager
+def _pillow_left_alone() -> Iterator[None]:
+    """Once it is imported, ultralytics answers a damaged picture by installing a package from the network;
+    to us, a damaged picture is a photo's failure."""
+    from PIL import Image
+
+    its_own = Image.open
+    try:
+        yield
+    finally:
+        Image.open = its_own
 
 
 class SahiDetector:
@@ -34,13 +48,14 @@ class SahiDetector:
                 raise ModelError(
                     f"runtime {model_type!r} is none of auto, openvino, {known}; correct the setting"
                 )
-            self._model = AutoDetectionModel.from_pretrained(
-                model_type=model_type,
-                model_path=str(card.weights),
-                confidence_threshold=floor,
-                device=device_for(model_type, config.device),
-                image_size=card.width,
-            )
+            with _pillow_left_alone():
+                self._model = AutoDetectionModel.from_pretrained(
+                    model_type=model_type,
+                    model_path=str(card.weights),
+                    confidence_threshold=floor,
+                    device=device_for(model_type, config.device),
+                    image_size=card.width,
+                )
         except ImportError as error:
             raise ModelError(
                 f"{card.weights} needs packages that are not installed ({error}): "

@@ -34,7 +34,7 @@ def test_ci_finds_both_lines_in_the_readme_and_each_only_once() -> None:
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv ")]
     assert sorted(line.rpartition("&& ")[2] for line in lines) == [
         ".venv/bin/demeter process examples",
-        ".venv/bin/python -m pytest",
+        ".venv/bin/python -m pytest -n 2 --dist loadfile",
     ]
 
 

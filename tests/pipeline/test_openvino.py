@@ -14,6 +14,7 @@ import numpy as np
 import openvino as ov
 import pytest
 from openvino import opset13 as op
+from PIL import Image
 
 from demeter_cli.settings import shipped
 from pipeline.boxes import centres, drop_duplicates
@@ -282,6 +283,7 @@ def test_weights_of_another_runtime_say_what_to_install(tmp_path: Path) -> None:
     weights.write_bytes(b"not even torch")
     with pytest.raises(ModelError, match=r"mine\.pt (needs .* 'demeter\[ultralytics\]'|as )"):
         load_detector(with_detector(tiny_config(tmp_path), weights))
+    assert Image.open.__module__ == "PIL.Image"  # where ultralytics is installed, it puts its own there
 
 
 def test_a_runtime_that_nobody_knows_is_named(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from pipeline.types import Container, ContainerCount, ContainerKind, Detections,
 from tests.pipeline.test_regions import containers, rectangle
 
 WIDTH, HEIGHT = 400, 300
+BLACK = cv2.imencode(".jpg", np.zeros((HEIGHT, WIDTH, 3), np.uint8))[1].tobytes()
 CALIBRATION = Calibration(
     "1",
     np.array([0.1, 0.5, 0.9]),
@@ -39,7 +41,7 @@ class Scene:
     beds: list[Container]
 
     def evidence(self) -> Evidence:
-        """As `pipeline.photo` makes it, without pixels."""
+        """As `pipeline.photo` makes it, of a black photo."""
         pots = self.found.classes == Thing.EMPTY_POT
         order = np.concatenate([np.flatnonzero(~pots), np.flatnonzero(pots & (self.found.scores >= 0.5))])
         things, many = self.found.take(order), int((~pots).sum())
@@ -50,7 +52,7 @@ class Scene:
         )
         return Evidence(
             WIDTH, HEIGHT, tuple(given_roles), things.take(np.arange(many)), sure[:many], owner[:many], 1.0,
-            np.zeros((HEIGHT, WIDTH), np.uint8), pots=things.take(np.arange(many, len(things))),
+            BLACK, pots=things.take(np.arange(many, len(things))),
             pots_owner=owner[many:],
         )  # fmt: skip
 
