@@ -154,15 +154,10 @@ def demeter(
     from demeter_cli import language, logs
     from demeter_cli.environment import language_wanted
 
-<<<<<<< HEAD
+    language.use(language_wanted(config))
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
-=======
-    language.use(language_wanted(config))
-    # cron, systemd and docker stop programs with SIGTERM; both signals end a run in the same way.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
->>>>>>> main
     logs.configure(verbose, log_json)
     ctx.obj = config
 

@@ -7,7 +7,6 @@ import difflib
 import logging
 import os
 import tomllib
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -185,25 +184,6 @@ def load_settings(config: Path | None = None) -> Settings:
     return settings
 
 
-<<<<<<< HEAD
-def find_config(explicit: Path | None) -> Path | None:
-    """`--config`, `$DEMETER_CONFIG`, the working folder, then XDG; None if there is none."""
-    named = explicit or (Path(os.environ[PREFIX + "CONFIG"]) if os.environ.get(PREFIX + "CONFIG") else None)
-    if named is not None:
-        if not named.is_file():
-            raise SettingsError(f"the settings file {named} does not exist")
-        return named
-    folders = [Path.cwd()]
-    with suppress(RuntimeError):  # nobody's home, as in a container that was started with a bare number
-        folders.append(Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "demeter")
-    for folder in folders:
-        if (folder / FILE_NAME).is_file():
-            return folder / FILE_NAME
-    return None
-
-
-=======
->>>>>>> main
 def _unknown_names(path: Path | None) -> list[str]:
     """Misspelt keys would otherwise leave a default in force without a word."""
     problems = []
@@ -235,18 +215,6 @@ def _sentence(item: Any) -> str:
     return f"the setting {name} cannot be {item['input']!r}: {problem}"
 
 
-<<<<<<< HEAD
-def default_data_dir() -> Path:
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        return Path("/var/lib/demeter")  # The embedded server runs as a user who cannot enter /root.
-    return _xdg("XDG_DATA_HOME", "~/.local/share")
-
-
-def cache_dir() -> Path:
-    """Compiled networks; may be deleted at any time."""
-    return _xdg("XDG_CACHE_HOME", "~/.cache")
-
-
 def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
@@ -254,23 +222,6 @@ def _expanded(path: Path) -> Path:
         raise ValueError("there is no home folder that ~ could mean; write the path out") from error
 
 
-def _xdg(variable: str, otherwise: str) -> Path:
-    try:
-        return Path(os.environ.get(variable) or otherwise).expanduser() / "demeter"
-    except RuntimeError:  # No HOME, and the user has none in the system's list either.
-        return Path("/var/tmp") / f"demeter-{os.getuid()}"  # noqa: S108  a last resort that survives a reboot
-
-
-def os_login() -> str:
-    """Who runs the program on this machine; empty where the system has no name for them."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container started with a bare number
-        return ""
-
-
-=======
->>>>>>> main
 def shipped(relative: str) -> Path:
     """A file that comes with the program: beside the code when installed, else in the checkout."""
     here = Path(__file__).parent
