@@ -86,27 +86,28 @@ class EmbeddedServer:
 
 @contextmanager
 def embedded_server(
-    data_dir: Path, *, fsync: bool = True, notify: Notify = log.warning
+    data_dir: Path, *, fsync: bool = True, notify: Notify = log.warning, longest_stop: float = _LONGEST_STOP
 ) -> Iterator[EmbeddedServer]:
     """Use the server of `data_dir`, started if need be; the last one out stops it.
 
     May be entered by many processes and threads at once. A child made by `os.fork` inside the block has no
     share of its own: when its parent leaves, the server may stop. Recovery after a power cut may take as long
-    as it needs; `notify` then gets a sentence for the user now and again.
+    as it needs; `notify` then gets a sentence for the user now and again. A server that has not stopped after
+    `longest_stop` seconds is made to; nothing that was committed is lost by that.
 
     Raises EmbeddedServerError when the server cannot be started.
     """
     with _sentences(data_dir):
         site = Site(data_dir.resolve(), server_account())
         prepare(site)
-    with _counted_in(site, notify):
+    with _counted_in(site, notify, longest_stop):
         with _sentences(data_dir):
             created = _ensure_ready(site, fsync=fsync, notify=notify)
         yield EmbeddedServer(_url(site), created, site.data_dir)
 
 
 @contextmanager
-def _counted_in(site: Site, notify: Notify) -> Iterator[None]:
+def _counted_in(site: Site, notify: Notify, longest_stop: float) -> Iterator[None]:
     process = os.getpid()
     with _lock_file(site, "users") as users:
         for _ in _patiently(notify, f"Another command is still stopping PostgreSQL in {site.cluster}."):
@@ -117,7 +118,7 @@ def _counted_in(site: Site, notify: Notify) -> Iterator[None]:
         finally:
             # A forked child that unwinds must not stop its parent's server.
             if os.getpid() == process and _lock(users, fcntl.LOCK_EX):
-                _stop(site, notify)
+                _stop(site, notify, longest_stop)
 
 
 def _ensure_ready(site: Site, *, fsync: bool, notify: Notify) -> bool:
@@ -187,7 +188,7 @@ def _launch(site: Site, programs: Path, alive: int, *, fsync: bool) -> None:
     threading.Thread(target=server.wait, name="reap postgres", daemon=True).start()
 
 
-def _stop(site: Site, notify: Notify) -> None:
+def _stop(site: Site, notify: Notify, longest: float) -> None:
     # A server that still recovers is left to it: else a person who loses patience would never see the end.
     server = _listening_process(site) if _is_ready(site) else None
     if not server:  # or it runs in another container, where its number means nothing to us
@@ -195,7 +196,7 @@ def _stop(site: Site, notify: Notify) -> None:
     _let_restart(site, notify)
     with suppress(ProcessLookupError):
         os.kill(server, signal.SIGINT)  # "fast": refuse newcomers, end sessions, write everything out
-    deadline = time.monotonic() + _LONGEST_STOP
+    deadline = time.monotonic() + longest
     for _ in _patiently(notify, f"PostgreSQL is still writing its data in {site.cluster} before it stops."):
         with _alone(site) as alive:
             if alive is not None:

@@ -164,11 +164,8 @@ def test_a_server_that_restarts_after_a_crash_of_its_own_is_let_and_then_stopped
     assert log.rstrip().endswith("database system is shut down")
 
 
-def test_a_server_that_does_not_stop_is_made_to_and_loses_nothing(
-    used_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("db.embedded._LONGEST_STOP", 0.3)
-    with embedded_server(used_dir) as server, session(server.url) as connection:
+def test_a_server_that_does_not_stop_is_made_to_and_loses_nothing(used_dir: Path) -> None:
+    with embedded_server(used_dir, longest_stop=0.3) as server, session(server.url) as connection:
         connection.execute("CREATE TABLE stays AS SELECT 1 AS n")
         query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
         os.kill(connection.execute(query).fetchone()[0], signal.SIGSTOP)  # a stop waits for its last word

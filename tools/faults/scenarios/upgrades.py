@@ -25,9 +25,6 @@ depends_on = None
 def upgrade() -> None:
     op.execute("ALTER TABLE runs ADD COLUMN from_the_future text")
 
-
-def downgrade() -> None:
-    raise NotImplementedError
 '''
 
 
