@@ -23,7 +23,7 @@ _MOST_CELLS = 5_000_000  # of a sheet, from its first to its last: the reader ma
 _ADDRESS = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
 _CHUNK = 1 << 20  # bytes
 _LONGEST_ADDRESS = 16  # bytes of `r="XFD1048576"` and a little
-# What the zip module raises on parts that are damaged, or packed in a way that it does not know (RuntimeError).
+# What the zip module raises on parts that are damaged, or packed in a way it does not know (RuntimeError).
 _DAMAGED = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError, ValueError)
 
 

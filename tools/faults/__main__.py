@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from tools.faults.nursery import FEW, PHOTOS
 from tools.faults.rules import SCENARIOS, Scenario
-from tools.faults.scenarios import database, disks, files, kills, machine, signals, upgrades  # noqa: F401  they list themselves
+from tools.faults.scenarios import database, disks, files, fuzz, kills, machine, signals, upgrades  # noqa: F401  they list themselves
 from tools.faults.site import Broken, Ground, Skip, prepared
 
 
@@ -51,7 +52,7 @@ def main() -> int:
         for one in chosen:
             print(f"{one.group:9} {one.name:34} {one.told}")
         return 0
-    with prepared(wanted.folder) as ground:
+    with prepared(wanted.folder, FEW if wanted.quick else PHOTOS) as ground:
         print(f"A clean run: {ground.seconds:.1f} s, {ground.steps} steps, exit {ground.code}.", flush=True)
         results = [_staged(one, ground, wanted) for one in chosen if _repetitions(one, wanted)]
     _print(results)
@@ -91,6 +92,8 @@ def _staged(one: Scenario, ground: Ground, wanted: argparse.Namespace) -> Result
             print(f"{one.name} #{number} BROKEN: {problem}", flush=True)
         else:
             result.held += 1
+            sys.stderr.write(".")
+            sys.stderr.flush()
             result.notes += [note] if note else []
     result.seconds = time.monotonic() - started
     print(f"{one.name}: {result.verdict}, {result.held} times, {result.seconds:.0f} s", flush=True)

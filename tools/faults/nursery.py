@@ -19,6 +19,7 @@ from tests.pipeline.networks import CELL, save_detector, save_segmenter
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = 60
+FEW = 24  # for a quick campaign
 NAMELESS = 4  # of them tell no place
 COLUMNS, ROWS = 24, 16
 TAKEN = 0x9003  # EXIF: DateTimeOriginal
@@ -33,7 +34,7 @@ def places() -> list[str]:
         return [row["storage_location"] for row in csv.DictReader(file)]
 
 
-def make_photos(folder: Path, number: int = PHOTOS, size: tuple[int, int] = (COLUMNS, ROWS)) -> None:
+def make_photos(folder: Path, number: int, size: tuple[int, int] = (COLUMNS, ROWS)) -> None:
     """Several photos of each place, a day apart, so that the order of booking could matter; one that is cut
     off, one that is a copy of another, a few that tell no place."""
     folder.mkdir(parents=True)

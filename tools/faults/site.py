@@ -154,13 +154,13 @@ class Ground:
 
 
 @contextmanager
-def prepared(parent: Path) -> Iterator[Ground]:
-    """The ground of a campaign, in a folder that the embedded server's user can reach."""
+def prepared(parent: Path, photos: int) -> Iterator[Ground]:
+    """The ground of a campaign with so many photos, in a folder that the embedded server's user can reach."""
     folder = Path(tempfile.mkdtemp(prefix="demeter-faults-", dir=parent))
     folder.chmod(0o755)
     try:
         copy_program(folder / "program")
-        nursery.make_photos(folder / "photos")
+        nursery.make_photos(folder / "photos", photos)
         settings = nursery.make_models(folder / "models") | {"XDG_CACHE_HOME": str(folder / "cache")}
         _make_template(folder, settings)
         yield _measured(folder, settings)

@@ -58,7 +58,7 @@ def backend_crashed(ground: Ground, random: Random) -> str:
         return demand_whole(ground, site)
 
 
-@scenario("database", times=5, quick=1)
+@scenario("database", times=5)
 def restarted_elsewhere(ground: Ground, random: Random) -> str:
     """A server that the settings name is restarted in the middle of a run."""
     with ground.site() as site, ExitStack() as servers:
@@ -74,7 +74,7 @@ def restarted_elsewhere(ground: Ground, random: Random) -> str:
         return demand_whole(ground, site)
 
 
-@scenario("database", times=10, quick=1)
+@scenario("database", times=10)
 def connections_reset(ground: Ground, random: Random) -> str:
     """The server ends our session (pg_terminate_backend), as an administrator or a proxy would."""
     with ground.site() as site:

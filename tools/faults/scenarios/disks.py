@@ -70,7 +70,7 @@ def _database_on_a_small_disk(site: Site, ground: Ground) -> Iterator[Path]:
             wait_until(lambda: not postgres_of(site.data), 20)
 
 
-@scenario("disk", times=8, quick=1)
+@scenario("disk", times=8)
 def database_disk_fills_up(ground: Ground, random: Random) -> str:
     """The disk of the database is full in the middle of a run; there is room again before the next."""
     with ground.site() as site, _database_on_a_small_disk(site, ground) as disk:
@@ -98,7 +98,7 @@ def database_disk_full_for_days(ground: Ground, random: Random) -> str:
         return demand_whole(ground, site)
 
 
-@scenario("disk", times=8, quick=1)
+@scenario("disk", times=8)
 def store_is_too_small(ground: Ground, random: Random) -> str:
     """The folder of photos is full before the batch is done; there is room before the next run."""
     with ground.site() as site:
@@ -113,7 +113,7 @@ def store_is_too_small(ground: Ground, random: Random) -> str:
         return demand_same(ground, site)
 
 
-@scenario("disk", times=3, quick=1)
+@scenario("disk", times=3)
 def store_is_read_only(ground: Ground, random: Random) -> str:
     """The folder of photos takes no writing: exit 5 and nothing booked, and all of it on the next run."""
     with ground.site() as site, small_disk(site.data / "photos", 64) as disk:

@@ -20,8 +20,10 @@ CROWD = 5000
 SMALL = (12, 10)  # pots
 
 
-def _at_once(ground: Ground, random: Random, number: int) -> str:
+def _at_once(ground: Ground, random: Random, number: int, *, first: bool = False) -> str:
     with ground.site() as site:
+        if first:
+            shutil.rmtree(site.data)
         processes = []
         for _ in range(number):
             processes.append(site.process())
@@ -34,7 +36,7 @@ def _at_once(ground: Ground, random: Random, number: int) -> str:
         return demand_whole(ground, site)
 
 
-@scenario("crowd", times=10, quick=1)
+@scenario("crowd", times=10)
 def two_runs_at_once(ground: Ground, random: Random) -> str:
     """Two runs on one folder: one counts, the other says that it is busy (75)."""
     return _at_once(ground, random, 2)
@@ -44,6 +46,12 @@ def two_runs_at_once(ground: Ground, random: Random) -> str:
 def four_runs_at_once(ground: Ground, random: Random) -> str:
     """Four runs on one folder."""
     return _at_once(ground, random, 4)
+
+
+@scenario("crowd", times=3)
+def four_first_runs_at_once(ground: Ground, random: Random) -> str:
+    """Four first commands ever, at one moment: one database, one demo nursery, one count."""
+    return _at_once(ground, random, 4, first=True)
 
 
 @scenario("file", times=3, quick=1)

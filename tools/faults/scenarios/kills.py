@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from random import Random
@@ -11,7 +12,7 @@ from tools.faults.rules import demand, demand_alone, demand_ended, demand_whole,
 from tools.faults.site import Ground, Site
 
 
-@scenario("kill", times=50, quick=1)
+@scenario("kill", times=50)
 def parent_at_a_moment(ground: Ground, random: Random) -> str:
     """kill -9 of the command at a random moment."""
     with ground.site() as site:
@@ -72,6 +73,18 @@ def everything_at_a_moment(ground: Ground, random: Random) -> str:
 
 
 @scenario("kill", times=10)
+def first_start_at_a_moment(ground: Ground, random: Random) -> str:
+    """kill -9 of the very first command, which makes the database, its tables and the demo nursery."""
+    with ground.site() as site:
+        shutil.rmtree(site.data)
+        process = site.process()
+        time.sleep(random.uniform(0.3, ground.seconds))
+        kill([process.pid])
+        site.finish(process)
+        return demand_whole(ground, site)
+
+
+@scenario("kill", times=10)
 def again_and_again(ground: Ground, random: Random) -> str:
     """Five kills in a row. Photos that were in work at three of them are set aside; --retry counts them."""
     with ground.site() as site:
@@ -105,7 +118,7 @@ def workers_whenever_they_appear(ground: Ground, random: Random) -> str:
         return _with_retry(ground, site)
 
 
-@scenario("kill", times=3, quick=1)
+@scenario("kill", times=3)
 def poison_photo(ground: Ground, random: Random) -> str:
     """A photo that kills its worker each time is set aside and told of (7); all others are booked."""
     with ground.site() as site:

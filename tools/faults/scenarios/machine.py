@@ -63,7 +63,7 @@ def _server_with_a_clock(site: Site, clock: Path) -> Iterator[Site]:
         server.wait()
 
 
-@scenario("machine", times=8, quick=1)
+@scenario("machine", times=8)
 def clock_steps_back(ground: Ground, random: Random) -> str:
     """The clock of commands and server goes back by a second to a day in the middle of a run."""
     with ground.site() as site:
@@ -80,7 +80,7 @@ def clock_steps_back(ground: Ground, random: Random) -> str:
         return demand_whole(ground, site)
 
 
-@scenario("machine", times=2, quick=1)
+@scenario("machine", times=2)
 def home_is_missing(ground: Ground, random: Random) -> str:
     """No HOME, no XDG folder, and a user whom the system does not know, as in a container."""
     if os.geteuid():
@@ -99,7 +99,7 @@ def home_is_missing(ground: Ground, random: Random) -> str:
         return ""
 
 
-@scenario("machine", times=2, quick=1)
+@scenario("machine", times=2)
 def locale_is_bare(ground: Ground, random: Random) -> str:
     """LC_ALL C and POSIX, also where Python is told to believe it, and photos with ñ in their names."""
     with ground.site() as site:
@@ -114,7 +114,7 @@ def locale_is_bare(ground: Ground, random: Random) -> str:
         return demand_whole(ground, site)
 
 
-@scenario("machine", times=2, quick=1)
+@scenario("machine", times=2)
 def umask_is_strict(ground: Ground, random: Random) -> str:
     """umask 077: the database's user still gets to its files, and so does the next run without it."""
     with ground.site() as site:

@@ -32,7 +32,7 @@ def _stopped(
         return demand_whole(ground, site)
 
 
-@scenario("signal", times=10, quick=1)
+@scenario("signal", times=10)
 def terminated(ground: Ground, random: Random) -> str:
     """SIGTERM, as cron, systemd and docker stop a program."""
     return _stopped(ground, random, signal.SIGTERM)
@@ -44,7 +44,7 @@ def interrupted(ground: Ground, random: Random) -> str:
     return _stopped(ground, random, signal.SIGINT, group=True)
 
 
-@scenario("signal", times=10, quick=1)
+@scenario("signal", times=10)
 def hung_up(ground: Ground, random: Random) -> str:
     """SIGHUP: the connection to the server is lost."""
     return _stopped(ground, random, signal.SIGHUP)

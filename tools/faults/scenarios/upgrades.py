@@ -46,7 +46,7 @@ def _refused(site: Site, words: str) -> None:
     demand(not (site.data / "photos" / "original").exists(), "something was stored")
 
 
-@scenario("upgrade", times=1, quick=1)
+@scenario("upgrade", times=1)
 def old_program_new_tables(ground: Ground, random: Random) -> str:
     """The old program meets tables that a newer one upgraded: 4, nothing is written; the new one goes on."""
     with ground.site() as site:
@@ -57,7 +57,7 @@ def old_program_new_tables(ground: Ground, random: Random) -> str:
         return demand_same(ground, later)
 
 
-@scenario("upgrade", times=1, quick=1)
+@scenario("upgrade", times=1)
 def new_program_old_tables(ground: Ground, random: Random) -> str:
     """The new program meets tables that nobody upgraded yet: 4, nothing is written; the old one goes on."""
     with ground.site() as site:
