@@ -39,7 +39,7 @@ from db.sessions import (
 from db.stock import lot_at
 from pipeline.types import Photo, PhotoFailure, PhotoResult, PhotoStatus
 
-_LOOKS_FOR_THE_SERVER = (0.0, 1.0, 2.0)  # seconds before each
+_LOOKS_FOR_THE_SERVER = (1.0, 2.0)  # seconds between two
 # A photo that ended this many attempts without a result is left alone.
 MOST_ATTEMPTS = 3
 
@@ -164,8 +164,7 @@ def end_run(connection: Connection, run: RunInfo, status: RunStatus, photos: tup
     fault.
     """
     known = reopened(connection)
-    for number, pause in enumerate(_LOOKS_FOR_THE_SERVER, 1):
-        time.sleep(pause)
+    for pause in (*_LOOKS_FOR_THE_SERVER, None):
         try:
             with guard():
                 connection.rollback()
@@ -174,7 +173,9 @@ def end_run(connection: Connection, run: RunInfo, status: RunStatus, photos: tup
             return
         except DatabaseUnavailable:
             reopened(connection)
-            if number == len(_LOOKS_FOR_THE_SERVER) and not known:  # else it is told of already
+            if pause is not None:
+                time.sleep(pause)
+            elif not known:  # else it is told of already
                 raise
 
 

@@ -91,7 +91,7 @@ def home_is_missing(ground: Ground, random: Random) -> str:
         demand_same(ground, site)
         for path in (site.folder, *site.folder.rglob("*")):
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-        said = bare.run("process", site.photos, "--user", "admin", user=NOBODY, group=NOBODY, extra_groups=[])
+        said = bare.run("process", site.photos, user=NOBODY, group=NOBODY, extra_groups=[])
         shutil.rmtree(f"/var/tmp/demeter-{NOBODY}", ignore_errors=True)
         demand_ended(said, ground.code)
         owned = bare.run("report", "stock", "--format", "json", user=NOBODY, group=NOBODY, extra_groups=[])
