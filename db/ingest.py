@@ -157,8 +157,11 @@ def release_claims(connection: Connection, run: RunInfo) -> None:
         )
 
 
-def end_run(connection: Connection, run: RunInfo, status: RunStatus, photos: tuple[int, int]) -> None:
-    """Give back what is not done and close the run; `photos` is how many there were, and how many failed.
+def end_run(
+    connection: Connection, run: RunInfo, status: RunStatus, photos: tuple[int, int], *, blamed: bool = False
+) -> None:
+    """Give back what is not done and close the run; `photos` is how many there were, and how many failed. What
+    was in work counts an attempt only if it is `blamed`.
 
     Where the connection broke, this is tried over a new one: that a server was restarted is not the photos'
     fault.
@@ -168,7 +171,8 @@ def end_run(connection: Connection, run: RunInfo, status: RunStatus, photos: tup
         try:
             with guard():
                 connection.rollback()
-                release_claims(connection, run)
+                if not blamed:
+                    release_claims(connection, run)
                 finish_run(connection, run, status, *photos)
             return
         except DatabaseUnavailable:

@@ -51,6 +51,7 @@ class Batch:
         from db.models.vocabulary import RunStatus
         from db.runs import run_lock, start_run
         from demeter_cli.site import COUNTERS, actor
+        from pipeline.errors import WorkerCrash
         from pipeline.find import own_folder
 
         with run_lock(self.connection):
@@ -62,16 +63,19 @@ class Batch:
                 own_folder(self.config.overlay_dir)
             fingerprint = self.config.fingerprint()
             run = start_run(self.connection, "process", self.model, fingerprint, user, self._policy())
-            status = RunStatus.FAILED
+            status, blamed = RunStatus.FAILED, False
             try:
                 self._count(run, places, fixed)
                 status = RunStatus.FINISHED
             except KeyboardInterrupt:
                 status = RunStatus.INTERRUPTED
                 raise
+            except WorkerCrash:
+                blamed = True  # else photos that end every worker would stop every night
+                raise
             finally:
                 failed = sum(row["status"] == "failed" for row in self.rows.values())
-                end_run(self.connection, run, status, (len(self.rows), failed))
+                end_run(self.connection, run, status, (len(self.rows), failed), blamed=blamed)
         return sorted(self.rows.values(), key=lambda row: str(row["photo"]))
 
     def _policy(self) -> Policy:

@@ -89,6 +89,7 @@ class Settings(BaseSettings):
 
     workers: Annotated[int, Field(ge=0)] | None = None
     threads: Annotated[int, Field(ge=0)] = 0
+    photo_timeout: Annotated[float, Field(ge=0)] = 600.0
 
     @field_validator("data_dir", "period_key", "detector", "segmenter")
     @classmethod
@@ -162,6 +163,7 @@ class Settings(BaseSettings):
             gate=GateConfig(**{name: getattr(self, f"gate_{name}") for name in GateConfig.__slots__}),
             workers=workers,
             threads=self.threads,
+            patience=self.photo_timeout,
             device=self.device,
             precision=self.precision,
             cache_dir=cache_dir(),

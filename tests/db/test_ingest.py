@@ -218,6 +218,15 @@ def test_a_run_that_is_stopped_gives_its_photos_back(demo: Connection) -> None:
         release_claims(demo, run)
 
 
+def test_photos_in_work_when_all_workers_died_are_set_aside_after_some_runs(demo: Connection) -> None:
+    photo, place_ = a_photo(), place(demo, "N01-NORTE-C01")
+    for _ in range(MOST_ATTEMPTS):
+        run = begin(demo)
+        assert take(demo, run, photo, place_).verdict is Verdict.COUNT
+        end_run(demo, run, RunStatus.FAILED, (1, 0), blamed=True)
+    assert take(demo, begin(demo), photo, place_).verdict is Verdict.SET_ASIDE
+
+
 def test_a_session_that_the_server_ended_costs_no_attempt(demo: Connection, demo_url: str) -> None:
     run = begin(demo)
     held = take(demo, run, a_photo(), place(demo, "N01-NORTE-C01"))

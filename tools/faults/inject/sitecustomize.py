@@ -4,7 +4,8 @@ The campaign puts this folder first on PYTHONPATH, so Python loads the file in e
 
     FAULTS_DIE_AT=N         the parent kills itself (SIGKILL) at the N-th call or return in Demeter's own code
     FAULTS_COUNT_TO=FILE    the parent writes to FILE, when it ends, how many of them there were
-    FAULTS_POISON=NAME      a worker that opens a file of this name kills itself
+    FAULTS_POISON=NAMES     a worker that opens a file of such a name kills itself
+    FAULTS_HANG=NAME        a worker that opens a file of this name never comes back
     FAULTS_SWAP=NAME,OTHER  once, when a worker is about to open NAME, OTHER takes its place
 """
 
@@ -15,6 +16,7 @@ import os
 import re
 import signal
 import sys
+import time
 from multiprocessing import process as processes
 from pathlib import Path
 from types import FrameType
@@ -49,8 +51,15 @@ def _is_worker() -> bool:
 def _poison(event: str, arguments: tuple[Any, ...]) -> None:
     if event != "open" or not isinstance(arguments[0], str) or not _is_worker():
         return
-    if Path(arguments[0]).name == os.environ["FAULTS_POISON"]:
+    if Path(arguments[0]).name in os.environ["FAULTS_POISON"].split(","):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _hang(event: str, arguments: tuple[Any, ...]) -> None:
+    if event != "open" or not isinstance(arguments[0], str) or not _is_worker():
+        return
+    while Path(arguments[0]).name == os.environ["FAULTS_HANG"]:
+        time.sleep(60)
 
 
 def _swap(event: str, arguments: tuple[Any, ...]) -> None:
@@ -70,6 +79,8 @@ def _count_steps() -> None:
 
 if "FAULTS_POISON" in os.environ:
     sys.addaudithook(_poison)
+if "FAULTS_HANG" in os.environ:
+    sys.addaudithook(_hang)
 if "FAULTS_SWAP" in os.environ:
     sys.addaudithook(_swap)
 if {"FAULTS_DIE_AT", "FAULTS_COUNT_TO"} & os.environ.keys() and not _HELPERS.search(" ".join(sys.orig_argv)):

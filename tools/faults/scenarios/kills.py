@@ -9,7 +9,7 @@ from random import Random
 
 from tools.faults.processes import every, kill, postgres_of, using, wait_until, workers_of
 from tools.faults.rules import demand, demand_alone, demand_ended, demand_whole, scenario
-from tools.faults.site import Ground, Site
+from tools.faults.site import Finished, Ground, Site
 
 
 @scenario("kill", times=50)
@@ -125,10 +125,44 @@ def poison_photo(ground: Ground, random: Random) -> str:
         victim = random.choice(sorted(ground.photos.glob("N*.jpg"))[:-3])
         said = site.but(FAULTS_POISON=victim.name).done()
         demand_ended(said, 7)
-        rows = {row["photo"].rpartition("/")[2]: row["status"] for row in said.json["photos"]}
-        failed = sorted(name for name, status in rows.items() if status == "failed")
-        broken = {name for name, status, *_ in ground.books.sessions if status == "failed"}
-        demand(set(failed) == {victim.name, *broken}, f"failed: {failed}")
+        demand_failed(ground, said, {victim.name})
         for _ in range(3):  # it does not stop the nights that follow
             demand_ended(site.but(FAULTS_POISON=victim.name).done(), 7, ground.code)
         return _with_retry(ground, site)
+
+
+@scenario("kill", times=2)
+def poison_photos_in_a_row(ground: Ground, random: Random) -> str:
+    """Five neighbours that kill the one worker each time: after some nights all others are booked."""
+    with ground.site() as site:
+        names = sorted(path.name for path in ground.photos.glob("N*.jpg"))[:-3]
+        first = random.randrange(len(names) - 5)
+        poisoned = names[first : first + 5]
+        night = site.but(FAULTS_POISON=",".join(poisoned), DEMETER_WORKERS="1")
+        for _ in range(8):
+            said = night.run("process", site.photos, "--format", "json")
+            demand_ended(said, 7, ground.code)
+            if said.out:
+                break
+        demand(said.out, "no night came to an end")
+        demand_failed(ground, said, set(poisoned))
+        return _with_retry(ground, site)
+
+
+@scenario("kill", times=1)
+def hanging_photo(ground: Ground, random: Random) -> str:
+    """A photo on which a worker never comes back is set aside (7) once its time is over."""
+    with ground.site() as site:
+        victim = random.choice(sorted(ground.photos.glob("N*.jpg"))[:-3])
+        said = site.but(FAULTS_HANG=victim.name, DEMETER_PHOTO_TIMEOUT="20").done()
+        demand_ended(said, 7)
+        demand_failed(ground, said, {victim.name})
+        return _with_retry(ground, site)
+
+
+def demand_failed(ground: Ground, said: Finished, names: set[str]) -> None:
+    """These photos failed, and those that fail in a clean run; no others."""
+    rows = {row["photo"].rpartition("/")[2]: row["status"] for row in said.json["photos"]}
+    failed = {name for name, status in rows.items() if status == "failed"}
+    broken = {name for name, status, *_ in ground.books.sessions if status == "failed"}
+    demand(failed == names | broken, f"failed: {sorted(failed)}")
