@@ -160,9 +160,9 @@ def release_claims(connection: Connection, run: RunInfo) -> None:
 def end_run(
     connection: Connection, run: RunInfo, status: RunStatus, photos: tuple[int, int], *, blamed: bool = False
 ) -> None:
-    """Give back what is not done and close the run; `photos` is how many there were, and how many failed. What
-    was in work counts an attempt only if it is `blamed`.
+    """Give back what is not done and close the run; `photos` is how many there were, and how many failed.
 
+    What was in work counts an attempt only if it is `blamed`.
     Where the connection broke, this is tried over a new one: that a server was restarted is not the photos'
     fault.
     """
