@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,12 +82,12 @@ def _readable(photos: list[Candidate], settings: Settings) -> list[Candidate]:
     """Those whose originals are where they were stored. Raises NotFound if none is."""
     from db.errors import NotFound
     from demeter_cli import output
+    from demeter_cli.site import open_store
 
-    there = [photo for photo in photos if (settings.photo_dir / photo.original_key).is_file()]
+    store = open_store(settings)
+    there = [photo for photo in photos if store.stat(photo.original_key) is not None]
     if not there:
-        raise NotFound(
-            f"none of the {len(photos)} originals is in {settings.photo_dir}: is it another data_dir?"
-        )
+        raise NotFound(f"none of the {len(photos)} originals is in {store.name}: is it another data_dir?")
     if len(there) < len(photos):
         output.tell(f"{len(photos) - len(there)} of {len(photos)} originals are missing; they take no part.")
     return there
@@ -129,21 +130,26 @@ def write_sheet(connection: Connection, settings: Settings, audit: AuditRow, fol
     from db.audits import tiles_of
     from demeter_cli.language import day
     from demeter_cli.sheet_words import sheet_words
+    from demeter_cli.site import open_store
     from pipeline.audit.sheet import Sheet, SheetTile, write_sheet
+    from pipeline.storage import as_file
 
-    tiles = tuple(
-        SheetTile(
-            number=row.number,
-            place=row.place,
-            product=row.product,
-            day=day(row.taken.date()),
-            photo=settings.photo_dir / row.original_key,
-            frame=row.count.tile.frame,
+    rows, store = tiles_of(connection, audit), open_store(settings)
+    with ExitStack() as held:
+        photos = {key: held.enter_context(as_file(store, key)) for key in {row.original_key for row in rows}}
+        tiles = tuple(
+            SheetTile(
+                number=row.number,
+                place=row.place,
+                product=row.product,
+                day=day(row.taken.date()),
+                photo=photos[row.original_key],
+                frame=row.count.tile.frame,
+            )
+            for row in rows
         )
-        for row in tiles_of(connection, audit)
-    )
-    sheet = Sheet(audit.code, sheet_words(settings.today(audit.expires_at)), tiles)
-    return write_sheet(folder, sheet, int(settings.max_megapixels * 1e6))
+        sheet = Sheet(audit.code, sheet_words(settings.today(audit.expires_at)), tiles)
+        return write_sheet(folder, sheet, int(settings.max_megapixels * 1e6))
 
 
 def ask(connection: Connection, audit: AuditRow, rows: list[TileRow], by: str) -> None:

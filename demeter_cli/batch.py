@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from db.runs import Policy, RunInfo
     from demeter_cli.settings import Settings
     from pipeline.config import PipelineConfig
+    from pipeline.storage import Store
     from pipeline.types import Photo, PhotoFailure, PhotoOutcome, PhotoResult, Spacing
 
 
@@ -37,6 +39,7 @@ class Batch:
 
     connection: Connection
     settings: Settings
+    store: Store
     config: PipelineConfig
     model: tuple[str, str]  # name and sha256
     request: Request
@@ -180,21 +183,35 @@ class Batch:
     def _store(self, held: Claim, result: PhotoResult) -> Any:
         """Put the original and the evidence where they are kept, before any row says that they are there."""
         from db.sessions import Stored
-        from pipeline.storage import SUFFIX_OF_FORMAT, evidence_key, original_key, store_bytes, store_original
+        from pipeline.storage import SUFFIX_OF_FORMAT, evidence_key, original_key, thumbnail_key
+        from pipeline.thumbnail import SUFFIX
 
-        root = self.settings.photo_dir
         suffix = SUFFIX_OF_FORMAT.get(result.info.format, result.photo.path.suffix)
         key = original_key(result.photo.sha256, suffix, held.first_met.date())
-        store_original(root, key, result.photo)
+        self.store.put_file(key, result.photo.path, result.photo.sha256)
         taken = result.info.taken_at
         if taken is not None and taken.tzinfo is None:
             taken = taken.replace(tzinfo=ZoneInfo(self.settings.timezone))
-        overlay = result.overlay.relative_to(root).as_posix() if result.overlay else None
-        evidence = None
+        thumbnail = evidence = None
+        if result.thumbnail is not None:
+            thumbnail = thumbnail_key(result.photo.sha256, SUFFIX, held.first_met.date())
+            self.store.put_bytes(thumbnail, result.thumbnail)
         if result.evidence is not None:
             beside = evidence_key(result.photo.sha256, held.session_id, held.first_met.date())
-            evidence = (beside, store_bytes(root, beside, result.evidence))
-        return Stored(key, overlay, taken, evidence)
+            evidence = (beside, self.store.put_bytes(beside, result.evidence))
+        return Stored(key, self._store_overlay(result.overlay), taken, evidence, thumbnail)
+
+    def _store_overlay(self, drawn: Path | None) -> str | None:
+        """The key of a picture that a worker drew; where the store is no folder, it goes there now."""
+        from pipeline.storage import OVERLAYS, sha256_of
+
+        if drawn is None:
+            return None
+        key = f"{OVERLAYS}/{drawn.parent.name}/{drawn.name}"
+        if self.store.local(key) is None:
+            self.store.put_file(key, drawn, sha256_of(drawn))
+            drawn.unlink()
+        return key
 
     def _add_row(self, photo: Photo, held: Claim, posted: int | None, known: bool = False) -> None:
         from db.corrections import step_of
@@ -231,7 +248,7 @@ class Batch:
             "booked": posted,
             "warnings": [*session.warnings, *_to_decide(held.session_id, waits)],
             "error": session.error,
-            "overlay": session.overlay_key and str(self.settings.photo_dir / session.overlay_key),
+            "overlay": session.overlay_key and self.store.where(session.overlay_key),
             "correction": step and step.plants,
             "audit": step and step.audit,
             "main": main,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -13,12 +12,13 @@ from demeter_cli import output
 
 if TYPE_CHECKING:
     from db.evidence import Explained
+    from pipeline.storage import Store
 
 Tree = dict[str, Any]
 _FILES = {"storage_key": "original", "overlay_key": "overlay", "evidence_key": "evidence"}
 
 
-def tree(explained: Explained, photo_dir: Path, zone: ZoneInfo) -> Tree:
+def tree(explained: Explained, store: Store, zone: ZoneInfo) -> Tree:
     """The stable JSON form; see docs/json.md. Keys become paths, times the site's."""
     lot = asdict(explained.lot) | {"moved": explained.lot.moved}
     whole = {
@@ -26,21 +26,21 @@ def tree(explained: Explained, photo_dir: Path, zone: ZoneInfo) -> Tree:
         "count": explained.count and asdict(explained.count),
         "since": [asdict(one) for one in explained.since],
     }
-    found: Tree = _rewritten(whole, photo_dir, zone)
+    found: Tree = _rewritten(whole, store, zone)
     return found
 
 
-def _rewritten(value: Any, photo_dir: Path, zone: ZoneInfo) -> Any:
+def _rewritten(value: Any, store: Store, zone: ZoneInfo) -> Any:
     match value:
         case dict():
             return {
-                _FILES.get(key, key): str(photo_dir / inner)
+                _FILES.get(key, key): store.where(inner)
                 if key in _FILES and inner
-                else _rewritten(inner, photo_dir, zone)
+                else _rewritten(inner, store, zone)
                 for key, inner in value.items()
             }
         case list() | tuple():
-            return [_rewritten(inner, photo_dir, zone) for inner in value]
+            return [_rewritten(inner, store, zone) for inner in value]
         case dt.datetime():
             return value.astimezone(zone)
         case _:

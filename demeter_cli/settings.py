@@ -47,6 +47,16 @@ class Settings(BaseSettings):
 
     period_key: Path | None = None
 
+    storage_url: str | None = None
+    s3_endpoint: str | None = None
+    s3_region: str | None = None
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_encryption: Literal["none", "AES256", "aws:kms"] = "none"
+    s3_kms_key: str | None = None
+    s3_timeout: Annotated[float, Field(gt=0, le=600)] = 30.0
+    s3_attempts: Annotated[int, Field(ge=1, le=20)] = 5
+
     detector: Path | None = None
     segmenter: Path | None = None
     runtime: str = "auto"
@@ -96,6 +106,14 @@ class Settings(BaseSettings):
     def _expand(cls, path: Path | None) -> Path | None:
         return None if path is None else _expanded(path).absolute()
 
+    @field_validator("storage_url")
+    @classmethod
+    def _is_a_place(cls, url: str | None) -> str | None:
+        scheme, separator, rest = (url or "").partition("://")
+        if separator and (scheme not in ("file", "s3") or not rest.strip("/")):
+            raise ValueError("name a folder, or a bucket as s3://bucket/prefix")
+        return url or None
+
     @field_validator("timezone")
     @classmethod
     def _zone_exists(cls, name: str) -> str:
@@ -117,11 +135,8 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=cls.toml_file)
 
     @property
-    def overlay_dir(self) -> Path:
-        return self.data_dir / "photos" / "processed"
-
-    @property
     def photo_dir(self) -> Path:
+        """Where the files of photos are kept, unless `storage_url` names another place."""
         return self.data_dir / "photos"
 
     def today(self, moment: dt.datetime) -> dt.date:

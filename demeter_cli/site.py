@@ -13,8 +13,12 @@ from demeter_cli import output
 from demeter_cli.settings import Settings, os_login, shipped
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic import SecretStr
     from sqlalchemy import Connection
 
+    from pipeline.storage import Store
 
 T = TypeVar("T")
 # Who may do what, besides an admin, who may do all of it. The system counts photos by itself, every night.
@@ -81,6 +85,35 @@ def database_url(settings: Settings) -> Iterator[str]:
 
     with embedded_server(settings.data_dir, notify=output.tell) as server:
         yield server.url
+
+
+def open_store(settings: Settings) -> Store:
+    """Where the files of photos are: the folder of this installation, or what `storage_url` names."""
+    from pipeline.storage import S3Options
+    from pipeline.storage import open_store as opened
+
+    def plain(secret: SecretStr | None) -> str | None:
+        return secret.get_secret_value() if secret else None
+
+    options = S3Options(
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key=plain(settings.s3_access_key),
+        secret_key=plain(settings.s3_secret_key),
+        encryption=None if settings.s3_encryption == "none" else settings.s3_encryption,
+        kms_key=settings.s3_kms_key,
+        timeout=settings.s3_timeout,
+        attempts=settings.s3_attempts,
+    )
+    return opened(settings.storage_url, settings.photo_dir, options, settings.data_dir / "state")
+
+
+def overlay_folder(settings: Settings, store: Store, day: dt.date) -> Path:
+    """Where workers draw a day's pictures: in the store where it is a folder, else beside it, to be sent."""
+    from pipeline.storage import OVERLAYS
+
+    key = f"{OVERLAYS}/{day.isoformat()}"
+    return store.local(key) or settings.data_dir / "staging" / key
 
 
 def has_embedded_database(settings: Settings) -> bool:

@@ -46,7 +46,7 @@ def estimate(
     from demeter_cli.batch import model_identity
     from demeter_cli.restating import Restating
     from demeter_cli.settings import load_settings
-    from demeter_cli.site import has_embedded_database, open_database
+    from demeter_cli.site import has_embedded_database, open_database, open_store
     from pipeline.config import ESTIMATORS
     from pipeline.detect import detector_card
 
@@ -61,7 +61,7 @@ def estimate(
         _print([], output_format, dry_run=dry_run)
         return
     with open_database(settings) as connection:
-        restating = Restating(connection, settings, config, card)
+        restating = Restating(connection, settings, open_store(settings), config, card)
         rows = restating.plan(choice) if dry_run else restating.run(choice, model)
     _print(rows, output_format, dry_run=dry_run)
     failed = sum(row["outcome"] == "failed" for row in rows)

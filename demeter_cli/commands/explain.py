@@ -105,13 +105,14 @@ def explain(
     from demeter_cli.explained import print_csv, print_tree, tree
     from demeter_cli.output import print_json, say
     from demeter_cli.settings import load_settings
-    from demeter_cli.site import open_database
+    from demeter_cli.site import open_database, open_store
 
     settings = load_settings(ctx.obj)
     when = as_of_moments(as_of, known_at, settings)
     with open_database(settings) as connection:
         found = explain_stock(connection, place, when)
-    trees = [tree(one, settings.photo_dir, ZoneInfo(settings.timezone)) for one in found]
+    store = open_store(settings)
+    trees = [tree(one, store, ZoneInfo(settings.timezone)) for one in found]
     match output_format:
         case Format.JSON:
             print_json(trees)

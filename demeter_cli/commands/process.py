@@ -55,13 +55,14 @@ def process(
     """
     from demeter_cli.batch import Batch, Request, model_identity
     from demeter_cli.settings import load_settings
-    from demeter_cli.site import has_embedded_database, open_database
+    from demeter_cli.site import has_embedded_database, open_database, open_store, overlay_folder
     from pipeline.find import count_photos
 
     settings = load_settings(ctx.obj)
     total = count_photos(photos)
     today = dt.datetime.now(ZoneInfo(settings.timezone)).date()
-    overlays = settings.overlay_dir / today.isoformat()
+    store = open_store(settings)
+    overlays = overlay_folder(settings, store, today)
     config = settings.pipeline(settings.workers_for(total, workers), overlays, keep_evidence=True)
     if accept:
         config = replace(config, gate=config.gate.accepting())
@@ -70,12 +71,13 @@ def process(
         return
     model = model_identity(config)  # A damaged model is found before a database is made.
     with open_database(settings) as connection:
-        batch = Batch(connection, settings, config, model, Request(photos, place, total, retry, accept))
+        asked = Request(photos, place, total, retry, accept)
+        batch = Batch(connection, settings, store, config, model, asked)
         if dry_run:
             _print_plan(batch.plan(), output_format)
             return
         rows = batch.run()
-        _print(connection, rows, overlays, output_format)
+        _print(connection, rows, store.where(f"processed/{today.isoformat()}"), output_format)
     if any(row["status"] == "failed" for row in rows):
         raise typer.Exit(ExitCode.CRASH if batch.crashed else ExitCode.PARTIAL)
 
@@ -87,7 +89,7 @@ CSV_COLUMNS = (
 )
 
 
-def _print(connection: Connection, rows: list[dict[str, Any]], overlays: Path, output_format: Format) -> None:
+def _print(connection: Connection, rows: list[dict[str, Any]], overlays: str, output_format: Format) -> None:
     from demeter_cli import counted, output
     from demeter_cli.commands.report import print_stock, stock_rows, warn_of_expired
 
@@ -98,7 +100,7 @@ def _print(connection: Connection, rows: list[dict[str, Any]], overlays: Path, o
         output.print_csv(map(counted.flat, rows), (*CSV_COLUMNS, *counted.CSV_COLUMNS))
         return
     if output_format is Format.JSON:
-        output.print_json({"photos": rows, "stock": stock, "overlays": str(overlays)})
+        output.print_json({"photos": rows, "stock": stock, "overlays": overlays})
         return
     columns, droppable = dict(COLUMNS), ["seconds", "neighbours", "hidden", "seen", "interval", "place"]
     if any(row["audit"] for row in rows):
