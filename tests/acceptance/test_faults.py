@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import tools.faults.scenarios.listed  # noqa: F401  they put themselves on the list
 from tools.faults.checks import Books, differences
+from tools.faults.rules import SCENARIOS
 
 ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/promises.md").read_text(encoding="utf-8")
 ROW = ("N01-NORTE-C01.jpg", "completed", "N01-NORTE-C01", 40, 2, 38, 47, 40, 1, 42, 1)
 CLEAN = Books((ROW,), 0, 0, (), (), ())
 
@@ -27,6 +31,13 @@ def test_nothing_is_lost_when_processes_the_database_and_files_fail(open_folder:
     )
     assert campaign.returncode == 0, campaign.stdout + campaign.stderr
     assert "4 stagings held, 0 scenarios broken" in campaign.stdout
+
+
+def test_the_page_of_promises_names_only_what_there_is_and_every_scenario() -> None:
+    named = set(re.findall(r"`([a-z0-9-]+-[a-z0-9-]+|interrupted|terminated|stopped|hangs)`", PAGE))
+    assert named == {one.name for one in SCENARIOS}
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name in re.findall(r"`(test_\w+)`", PAGE) if f"def {name}(" not in tests] == []
 
 
 def test_a_clean_run_differs_in_nothing_from_itself() -> None:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+import tools.faults.scenarios.listed  # noqa: F401  they put themselves on the list
 from tools.faults.nursery import FEW, PHOTOS
 from tools.faults.rules import SCENARIOS, Scenario
-from tools.faults.scenarios import database, disks, files, fuzz, kills, machine, signals, upgrades  # noqa: F401  they list themselves
 from tools.faults.site import Broken, Ground, Skip, prepared
 
 

@@ -76,7 +76,7 @@ def demand_same(ground: Ground, site: Site) -> str:
     demand_ended(stock, 0)
     demand(stock.json == ground.stock, "the stock is not that of a clean run")
     with site.server() as url:
-        books = read_books(url, site.data)
+        books = read_books(url, site.store)
     problems = list(differences(books, ground.books))
     demand(not problems, "; ".join(problems[:4]))
     demand_alone(site)

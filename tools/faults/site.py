@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from db.embedded import embedded_server
+from pipeline.folder_store import FolderStore
+from pipeline.storage import Store
 from tools.faults import nursery
 from tools.faults.checks import Books, read_books
 from tools.faults.processes import kill, postgres_of, using, wait_until
@@ -54,6 +56,7 @@ class Site:
     settings: Mapping[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     version: Path | None = None  # of the program, if it is not the campaign's
+    bucket: Store | None = None  # if it is no folder
 
     @property
     def data(self) -> Path:
@@ -119,6 +122,11 @@ class Site:
     def done(self) -> Finished:
         """The whole batch once more, to the end."""
         return self.finish(self.process())
+
+    @property
+    def store(self) -> Store:
+        """Where the photos are kept, reached without the faults that are staged."""
+        return self.bucket or FolderStore(self.data / "photos")
 
     @contextmanager
     def server(self) -> Iterator[str]:
@@ -190,7 +198,7 @@ def _measured(folder: Path, settings: Mapping[str, str]) -> Ground:
             seconds = seconds or time.monotonic() - started
             stock.append(site.run("report", "stock", "--format", "json").json)
             with site.server() as url:
-                books = read_books(url, site.data)
+                books = read_books(url, site.store)
     if stock[0] != stock[1] or not stock[0]:
         raise SystemExit("two clean runs differ: nothing can be compared with them")
     return Ground(folder, settings, books, stock[0], clean.code, seconds, int((folder / "steps").read_text()))

@@ -74,7 +74,7 @@ def replaced_while_read(ground: Ground, random: Random) -> str:
         again = Site(site.folder, photos, site.settings).done()
         demand_ended(again, ground.code)
         with site.server() as url:
-            books = read_books(url, site.data)
+            books = read_books(url, site.store)
         demand(not books.lost and not books.unsound, f"{books.lost[:2]} {books.unsound[:2]}")
         counted = [row for row in books.sessions if row[0] == victim.name and row[1] == "completed"]
         demand(len(counted) == 1, f"the photo in its place has {len(counted)} counts")
@@ -116,7 +116,7 @@ def five_thousand_photos(ground: Ground, random: Random) -> str:
         samples = _watched(site, process)
         demand_ended(site.finish(process), ground.code)
         with site.server() as url:
-            books = read_books(url, site.data)
+            books = read_books(url, site.store)
         finished = [
             row for row in books.sessions if row[1] in ("completed", "warning", "needs_location", "failed")
         ]
