@@ -49,13 +49,16 @@ class Batch:
 
     def run(self) -> list[dict[str, Any]]:
         """Count what is new and book it. On any way out, what is finished is saved."""
-        from db.ingest import release_claims
+        from db import migrate
+        from db.ingest import end_run
         from db.models.vocabulary import RunStatus
-        from db.runs import finish_run, run_lock, start_run
+        from db.runs import run_lock, start_run
         from demeter_cli.site import COUNTERS, actor
+        from pipeline.errors import WorkerCrash
         from pipeline.find import own_folder
 
         with run_lock(self.connection):
+            migrate.check(self.connection)  # an upgrade may have come before us
             places, fixed = self._places()
             user = actor(self.connection, self.settings, *COUNTERS)
             self.connection.rollback()
@@ -63,19 +66,19 @@ class Batch:
                 own_folder(self.config.overlay_dir)
             fingerprint = self.config.fingerprint()
             run = start_run(self.connection, "process", self.model, fingerprint, user, self._policy())
-            status = RunStatus.FAILED
+            status, blamed = RunStatus.FAILED, False
             try:
                 self._count(run, places, fixed)
                 status = RunStatus.FINISHED
             except KeyboardInterrupt:
                 status = RunStatus.INTERRUPTED
                 raise
+            except WorkerCrash:
+                blamed = True  # else photos that end every worker would stop every night
+                raise
             finally:
-                if not self.connection.invalidated:
-                    self.connection.rollback()
-                    release_claims(self.connection, run)
-                    failed = sum(row["status"] == "failed" for row in self.rows.values())
-                    finish_run(self.connection, run, status, len(self.rows), failed)
+                failed = sum(row["status"] == "failed" for row in self.rows.values())
+                end_run(self.connection, run, status, (len(self.rows), failed), blamed=blamed)
         return sorted(self.rows.values(), key=lambda row: str(row["photo"]))
 
     def _policy(self) -> Policy:

@@ -70,6 +70,17 @@ class DemeterGroup(TyperGroup):
             raise typer.Exit(int(exit_code(error) or 1)) from None
 
 
+# A person, cron, systemd or docker, and a connection that is lost. All end a command in the same way.
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """Once: a second signal would cut short what the first began, and leave workers or a server behind."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _interrupted() -> typer.Exit:
     log.error("%s", Sentence("interrupted; run the same command again to finish the rest"))
     return typer.Exit(130)
@@ -158,8 +169,9 @@ def demeter(
     from demeter_cli.environment import language_wanted
 
     language.use(language_wanted(config))
-    # cron, systemd and docker stop programs with SIGTERM; both signals end a run in the same way.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
     logs.configure(verbose, log_json)
     ctx.obj = config
     if ctx.invoked_subcommand is None:

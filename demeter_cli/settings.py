@@ -99,11 +99,12 @@ class Settings(BaseSettings):
 
     workers: Annotated[int, Field(ge=0)] | None = None
     threads: Annotated[int, Field(ge=0)] = 0
+    photo_timeout: Annotated[float, Field(ge=0)] = 600.0
 
     @field_validator("data_dir", "period_key", "detector", "segmenter")
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser().absolute()
+        return None if path is None else _expanded(path).absolute()
 
     @field_validator("storage_url")
     @classmethod
@@ -177,6 +178,7 @@ class Settings(BaseSettings):
             gate=GateConfig(**{name: getattr(self, f"gate_{name}") for name in GateConfig.__slots__}),
             workers=workers,
             threads=self.threads,
+            patience=self.photo_timeout,
             device=self.device,
             precision=self.precision,
             cache_dir=cache_dir(),
@@ -228,6 +230,13 @@ def _sentence(item: Any) -> str:
     if item["loc"][:1] == ("database_url",):  # It may hold a password, whatever its form.
         return f"the setting {name} cannot be used: {problem}"
     return f"the setting {name} cannot be {item['input']!r}: {problem}"
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("there is no home folder that ~ could mean; write the path out") from error
 
 
 def shipped(relative: str) -> Path:
