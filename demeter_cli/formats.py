@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated
 
@@ -22,6 +23,30 @@ UserOption = Annotated[
         "--user", metavar="EMAIL", help="Who acts (default: the setting, else who is logged in here)."
     ),
 ]
+
+WaitOption = Annotated[
+    float,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS|forever",
+        parser=lambda text: _seconds(text),
+        help="While another run goes on: wait for it so long (default: give up at once, exit code 75).",
+    ),
+]
+
+
+def _seconds(text: str | float) -> float:
+    """`90`, `forever`. Raises BadParameter."""
+    if text == "forever":
+        return math.inf
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise typer.BadParameter(f"{text!r} is no number of seconds like 90, and not the word forever")
+    return seconds
+
 
 # A counted photo in a table: key and heading. The figures are those of the photographed bed.
 COUNT_COLUMNS = {
