@@ -126,9 +126,7 @@ def lock_holder(connection: Connection) -> str:
         return "another run"
     since = dt.datetime.strptime(signed["since"], "%Y%m%dT%H%M%S%z")
     host = "".join(char for char in signed["host"] if char.isprintable()) or "an unknown host"
-    return (
-        f"demeter {signed['command']} (process {signed['pid']} on {host}, since {since:%Y-%m-%d %H:%M:%S} UTC)"
-    )
+    return f"demeter {signed['command']} (process {signed['pid']} on {host}, since {since:%F %T} UTC)"
 
 
 def start_run(

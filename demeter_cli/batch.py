@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
+
+from demeter_cli.errors import ExitCode
+from demeter_cli.watching import PhotoEvent, Watch
+from pipeline.printable import printable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -43,16 +49,19 @@ class Batch:
     claims: dict[str, Claim] = field(default_factory=dict)  # by sha256
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by sha256, else by path
     crashed: bool = False
+    watch: Watch = field(default_factory=Watch)
+    wait: float = 0.0  # seconds that another run is waited for
 
     def run(self) -> list[dict[str, Any]]:
         """Count what is new and book it. On any way out, what is finished is saved."""
         from db.ingest import release_claims
         from db.models.vocabulary import RunStatus
         from db.runs import finish_run, run_lock, start_run
+        from demeter_cli import output
         from demeter_cli.site import COUNTERS, actor
         from pipeline.find import own_folder
 
-        with run_lock(self.connection):
+        with run_lock(self.connection, "process", self.wait, output.tell):
             places, fixed = self._places()
             user = actor(self.connection, self.settings, *COUNTERS)
             self.connection.rollback()
@@ -60,6 +69,7 @@ class Batch:
                 own_folder(self.config.overlay_dir)
             fingerprint = self.config.fingerprint()
             run = start_run(self.connection, "process", self.model, fingerprint, user, self._policy())
+            self.watch.begun(run, self.connection)
             status = RunStatus.FAILED
             try:
                 self._count(run, places, fixed)
@@ -68,12 +78,24 @@ class Batch:
                 status = RunStatus.INTERRUPTED
                 raise
             finally:
-                if not self.connection.invalidated:
+                alive = not self.connection.invalidated
+                statuses = [row["status"] for row in self.rows.values()]
+                if alive:
                     self.connection.rollback()
                     release_claims(self.connection, run)
-                    failed = sum(row["status"] == "failed" for row in self.rows.values())
-                    finish_run(self.connection, run, status, len(self.rows), failed)
+                self.watch.counted(statuses, self.connection if alive else None)
+                if alive:
+                    account = self.watch.account(sys.exception(), self.exit_code)
+                    failed = statuses.count("failed")
+                    finish_run(self.connection, run, status, len(self.rows), failed, account)
         return sorted(self.rows.values(), key=lambda row: str(row["photo"]))
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Of a run that came to its end."""
+        if not any(row["status"] == "failed" for row in self.rows.values()):
+            return ExitCode.OK
+        return ExitCode.CRASH if self.crashed else ExitCode.PARTIAL
 
     def _policy(self) -> Policy:
         from db.plausible import Limits
@@ -116,6 +138,7 @@ class Batch:
         for found in find_photos(self.request.photos):
             if isinstance(found, PhotoFailure):
                 self._add_failure(found)
+                self.watch.photo(PhotoEvent(printable(found.photo.path), "failed", reason=found.reason))
                 advance(0)
                 continue
             place = fixed or places.of_path(found.path)
@@ -150,7 +173,7 @@ class Batch:
         from pipeline.grid import in_known_grids
         from pipeline.types import PhotoFailure
 
-        held = self.claims[outcome.photo.sha256]
+        held, name = self.claims[outcome.photo.sha256], outcome.photo.path
         if isinstance(outcome, PhotoFailure):
             from demeter_cli import output
 
@@ -158,11 +181,19 @@ class Batch:
             output.report_failure(outcome)
             save_failure(self.connection, held, outcome)
             self._add_row(outcome.photo, held, None)
+            self.watch.photo(
+                PhotoEvent(printable(name), "failed", tries=outcome.tries, reason=outcome.reason)
+            )
             return 0
         cells = cells_at(self.connection, held.place.id if held.place else None)
         outcome = in_known_grids(outcome, cells)
-        saved = save_result(self.connection, run, held, outcome, self._store(held, outcome))
+        before = time.perf_counter()
+        stored = self._store(held, outcome)
+        between = time.perf_counter()
+        saved = save_result(self.connection, run, held, outcome, stored)
+        own = {"store": between - before, "save": time.perf_counter() - between}
         self._add_row(outcome.photo, held, saved.posted)
+        self.watch.photo(_event(outcome, saved.status, own))
         return outcome.main.total
 
     def _store(self, held: Claim, result: PhotoResult) -> Any:
@@ -189,7 +220,6 @@ class Batch:
         from db.deciding import why_waiting
         from db.sessions import session_row
         from demeter_cli.counted import bed, describe_findings
-        from pipeline.find import printable
 
         session = session_row(self.connection, held.session_id)
         step = step_of(self.connection, held.session_id)
@@ -232,7 +262,6 @@ class Batch:
     def _add_failure(self, failure: PhotoFailure) -> None:
         """A file that could not even be read has no session."""
         from demeter_cli import output
-        from pipeline.find import printable
 
         output.report_failure(failure)
         figures = ("sha256", "place", "seen", "hidden", "total", "low", "high", "seconds")
@@ -253,7 +282,6 @@ class Batch:
         """Another file with the same bytes. It counts once, and may bring the place that the first lacked."""
         from db.ingest import book_done
         from demeter_cli import output
-        from pipeline.find import printable
 
         first = self.claims[photo.sha256]
         told = f"{printable(photo.path)} is the same photo as another one here; it counts once"
@@ -269,7 +297,7 @@ class Batch:
     def plan(self) -> list[dict[str, Any]]:
         """What `run` would do, photo by photo."""
         from db.plan import look_up
-        from pipeline.find import find_photos, printable
+        from pipeline.find import find_photos
         from pipeline.storage import image_id
         from pipeline.types import PhotoFailure
 
@@ -286,6 +314,18 @@ class Batch:
             code = place.code if place else None
             rows.append({"photo": printable(found.path), "place": code, "plan": plan})
         return rows
+
+
+def _event(result: PhotoResult, status: str, own: dict[str, float]) -> PhotoEvent:
+    """What a watch is told of a counted photo; `own` are the seconds of the parent's stages."""
+    return PhotoEvent(
+        printable(result.photo.path),
+        str(status),
+        result.seconds + sum(own.values()),
+        {**result.stages, **own},
+        result.tries,
+        result.main.total,
+    )
 
 
 def _to_decide(session_id: int, reasons: list[str]) -> list[str]:

@@ -24,16 +24,6 @@ UserOption = Annotated[
     ),
 ]
 
-WaitOption = Annotated[
-    float,
-    typer.Option(
-        "--wait",
-        metavar="SECONDS|forever",
-        parser=lambda text: _seconds(text),
-        help="While another run goes on: wait for it so long (default: give up at once, exit code 75).",
-    ),
-]
-
 
 def _seconds(text: str | float) -> float:
     """`90`, `forever`. Raises BadParameter."""
@@ -46,6 +36,17 @@ def _seconds(text: str | float) -> float:
     if not seconds >= 0:
         raise typer.BadParameter(f"{text!r} is no number of seconds like 90, and not the word forever")
     return seconds
+
+
+WaitOption = Annotated[
+    float,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS|forever",
+        parser=_seconds,
+        help="While another run goes on: wait for it so long (default: give up at once, exit code 75).",
+    ),
+]
 
 
 # A counted photo in a table: key and heading. The figures are those of the photographed bed.

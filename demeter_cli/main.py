@@ -54,9 +54,9 @@ class DemeterGroup(TyperGroup):
         except (typer.Exit, typer.Abort):
             raise
         except tuple(_known_errors()) as error:
-            from demeter_cli.errors import exit_code
+            from demeter_cli.errors import exit_code, while_interrupted
 
-            if _while_interrupted(error):
+            if while_interrupted(error):
                 raise _interrupted() from None
             log.error("%s", error, exc_info=log.isEnabledFor(logging.DEBUG))
             raise typer.Exit(int(exit_code(error) or 1)) from None
@@ -65,15 +65,6 @@ class DemeterGroup(TyperGroup):
 def _interrupted() -> typer.Exit:
     log.error("interrupted; run the same command again to finish the rest")
     return typer.Exit(130)
-
-
-def _while_interrupted(error: BaseException | None) -> bool:
-    """Whether this broke while Ctrl-C or SIGTERM was unwinding the command, such as a query cut short."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _known_errors() -> list[type[BaseException]]:
@@ -135,6 +126,10 @@ def demeter(
         int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for everything.")
     ] = 0,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines.")] = False,
+    log_file: Annotated[
+        Path | None,
+        typer.Option("--log-file", help="Write logs into this file as well (default: the setting log_file)."),
+    ] = None,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -142,10 +137,26 @@ def demeter(
     """Count the plants in greenhouse photos and keep the nursery's stock ledger."""
     from demeter_cli import logs
 
-    # cron, systemd and docker stop programs with SIGTERM; both signals end a run in the same way.
+    # cron, systemd and docker stop programs with SIGTERM, a terminal that closes with SIGHUP: both end a run
+    # as Ctrl-C does. nohup has SIGHUP ignored; that stays so.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     logs.configure(verbose, log_json)
+    if log_file is not None:
+        _log_to(log_file, config, log_json)
     ctx.obj = config
+
+
+def _log_to(path: Path, config: Path | None, as_json: bool) -> None:
+    """As the settings say, but into this file."""
+    from dataclasses import replace
+
+    from demeter_cli import logs
+    from demeter_cli.settings import load_settings
+
+    wanted = load_settings(config).logging_to(path.expanduser().absolute())
+    logs.to_file(replace(wanted, style="json") if as_json else wanted)
 
 
 def main() -> None:

@@ -88,6 +88,7 @@ class PipelineConfig:
     cache_dir: Path | None = None
     overlay_dir: Path | None = field(default=None)
     keep_evidence: bool = False  # whether results bring what they can be estimated from again
+    trusted_pickles: tuple[str, ...] = ()  # sha256 of weights that may run code of their own when loaded
 
     def fingerprint(self) -> str:
         """Names everything that can change a count; photos counted under it need no second look."""
@@ -101,6 +102,7 @@ class PipelineConfig:
             "cache_dir",
             "overlay_dir",
             "keep_evidence",
+            "trusted_pickles",
             "detector",
             "segmenter",
         ):

@@ -142,7 +142,8 @@ def _hear(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[Phot
         case _:
             worker.held.popleft()
             todo.in_a_row = 0
-            yield message
+            deaths = todo.deaths[message.photo.sha256]
+            yield replace(message, tries=1 + deaths) if deaths else message
 
 
 def _bury(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[PhotoOutcome]:
@@ -177,7 +178,7 @@ def _blame(suspect: Photo, cause: str, todo: _Todo) -> Iterator[PhotoOutcome]:
     else:
         reason = f"{printable(suspect.path)} ended its worker process {DEATHS_PER_PHOTO} times ({cause}); "
         reason += "try --workers 1"
-        yield PhotoFailure(suspect, reason, crashed=True)
+        yield PhotoFailure(suspect, reason, crashed=True, tries=DEATHS_PER_PHOTO)
 
 
 def _end(process: SpawnProcess) -> None:
@@ -208,10 +209,10 @@ def _start(config: PipelineConfig) -> _Worker:
     ours, theirs = context.Pipe()
     level = logging.getLogger().getEffectiveLevel()
     process = context.Process(target=_work, args=(theirs, config, level), name="demeter-worker", daemon=True)
-    # A worker is born deaf to Ctrl-C, which a terminal sends to every process: it is the parent's to handle.
+    # A worker is born deaf to Ctrl-C and hang-up, which a terminal sends to all: the parent heeds them.
     # Python's own helper process comes first: starting it would make this one, and so the worker, hear again.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         process.start()
     finally:

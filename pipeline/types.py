@@ -259,6 +259,7 @@ class PhotoResult:
     phash: int | None = None  # pipeline/phash.py
     evidence: bytes | None = None  # pipeline/kept.py: to estimate from again; None if it was not asked for
     pots: Detections = field(default_factory=Detections.empty)
+    tries: int = 1  # more than one where a worker died over it
 
     @property
     def seen(self) -> int:
@@ -303,6 +304,7 @@ class PhotoFailure:
     photo: Photo
     reason: str
     crashed: bool = False  # it took the worker process down with it
+    tries: int = 1
 
 
 PhotoOutcome = PhotoResult | PhotoFailure

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from demeter_cli.errors import ExitCode
-from demeter_cli.formats import Format
+from demeter_cli.formats import Format, WaitOption
 
 if TYPE_CHECKING:
     from db.standing import Choice
@@ -34,6 +34,7 @@ def estimate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
     ] = False,
+    wait: WaitOption = 0.0,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Estimate again what is hidden in photos counted before, and book the difference.
@@ -62,7 +63,7 @@ def estimate(
         return
     with open_database(settings) as connection:
         restating = Restating(connection, settings, config, card)
-        rows = restating.plan(choice) if dry_run else restating.run(choice, model)
+        rows = restating.plan(choice) if dry_run else restating.run(choice, model, wait)
     _print(rows, output_format, dry_run=dry_run)
     failed = sum(row["outcome"] == "failed" for row in rows)
     if failed:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +13,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from demeter_cli.errors import ExitCode
-from demeter_cli.formats import Format
+from demeter_cli.formats import Format, WaitOption
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -40,6 +41,11 @@ def process(
             help="Book also what is or was refused, as if the settings gate_* said warn instead of refuse.",
         ),
     ] = False,
+    wait: WaitOption = 0.0,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Print nothing when all is well, else one line (for cron)."),
+    ] = False,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Count the plants in PHOTOS and book them into the stock of the places they show.
@@ -53,31 +59,52 @@ def process(
 
     Example: demeter process examples
     """
+    from demeter_cli import output
     from demeter_cli.batch import Batch, Request, model_identity
     from demeter_cli.settings import load_settings
     from demeter_cli.site import has_embedded_database, open_database
+    from demeter_cli.watching import Watch, watching
     from pipeline.find import count_photos
 
     settings = load_settings(ctx.obj)
-    total = count_photos(photos)
-    today = dt.datetime.now(ZoneInfo(settings.timezone)).date()
-    overlays = settings.overlay_dir / today.isoformat()
-    config = settings.pipeline(settings.workers_for(total, workers), overlays, keep_evidence=True)
-    if accept:
-        config = replace(config, gate=config.gate.accepting())
-    if dry_run and settings.database_url is None and not has_embedded_database(settings):
-        _plan_first_run(total, settings)
-        return
-    model = model_identity(config)  # A damaged model is found before a database is made.
-    with open_database(settings) as connection:
-        batch = Batch(connection, settings, config, model, Request(photos, place, total, retry, accept))
-        if dry_run:
-            _print_plan(batch.plan(), output_format)
+    output.be_quiet(quiet)
+    with watching(settings, "process") if not dry_run else nullcontext(Watch()) as watch:
+        total = count_photos(photos)
+        today = dt.datetime.now(ZoneInfo(settings.timezone)).date()
+        overlays = settings.overlay_dir / today.isoformat()
+        config = settings.pipeline(settings.workers_for(total, workers), overlays, keep_evidence=True)
+        if accept:
+            config = replace(config, gate=config.gate.accepting())
+        if dry_run and settings.database_url is None and not has_embedded_database(settings):
+            _plan_first_run(total, settings)
             return
-        rows = batch.run()
-        _print(connection, rows, overlays, output_format)
-    if any(row["status"] == "failed" for row in rows):
-        raise typer.Exit(ExitCode.CRASH if batch.crashed else ExitCode.PARTIAL)
+        model = model_identity(config)  # A damaged model is found before a database is made.
+        with open_database(settings) as connection:
+            request = Request(photos, place, total, retry, accept)
+            batch = Batch(connection, settings, config, model, request, watch=watch, wait=wait)
+            if dry_run:
+                _print_plan(batch.plan(), output_format)
+                return
+            rows = batch.run()
+            if quiet:
+                _print_in_a_line(rows)
+            else:
+                _print(connection, rows, overlays, output_format)
+        if batch.exit_code:
+            raise typer.Exit(batch.exit_code)
+
+
+FINE = frozenset({"completed", "warning"})
+
+
+def _print_in_a_line(rows: list[dict[str, Any]]) -> None:
+    """What somebody has to look at, in one line; nothing when that is nothing. Failures were told already."""
+    from demeter_cli import output
+
+    waiting = Counter(row["status"] for row in rows if row["status"] not in FINE)
+    if waiting:
+        told = ", ".join(f"{number} {status}" for status, number in sorted(waiting.items()))
+        output.say(f"{len(rows)} photos: {told}; `demeter photos list` shows what each waits for.")
 
 
 COLUMNS = {"photo": "photo", "place": "place"}
