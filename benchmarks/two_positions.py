@@ -24,7 +24,7 @@ from demeter_cli.settings import Settings
 from pipeline.decode import decode
 from pipeline.photo import Counter
 from pipeline.truth import TruthPhoto, load_truth
-from pipeline.types import Photo, Pixels
+from pipeline.types import UNHASHED, Photo, Pixels
 
 MOVED = 0.04  # of a side, at most, by each corner
 EXPOSURE, CAST = 0.12, 0.03  # standard deviations of logarithms
@@ -88,7 +88,7 @@ def view_of(photo: TruthPhoto, counter: Counter, random: np.random.Generator, fi
     way = cv2.getPerspectiveTransform(moved, corners)
     seen = cv2.warpPerspective(pixels, way, (width, height), flags=cv2.INTER_CUBIC)
     cv2.imwrite(str(file), exposed(seen, random), [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(85, 95))])
-    result = counter.count(Photo(file, "0" * 64, 0))
+    result = counter.count(Photo(file, UNHASHED, 0))
     return View(result.seen, result.total, shown(photo, way, width, height))
 
 

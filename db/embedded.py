@@ -53,6 +53,7 @@ Notify = Callable[[str], None]
 _PAUSE = 0.02  # seconds between two looks
 _FIRST_WORD = 2.0  # seconds until a person is told what we wait for
 _NEXT_WORD = 30.0
+_LONGEST_STOP = 30.0  # seconds until a server that was asked to stop is made to
 _LARGEST_LOG = 1_000_000  # bytes; a larger one is set aside at the next start, and replaces the one before
 
 # For a small machine that has other work to do. Given at each start, so they cannot go stale in a file.
@@ -191,10 +192,17 @@ def _stop(site: Site, notify: Notify) -> None:
         return
     with suppress(ProcessLookupError):
         os.kill(server, signal.SIGINT)  # "fast": refuse newcomers, end sessions, write everything out
+    deadline = time.monotonic() + _LONGEST_STOP
     for _ in _patiently(notify, f"PostgreSQL is still writing its data in {site.cluster} before it stops."):
         with _alone(site) as alive:
             if alive is not None:
                 break
+        if time.monotonic() > deadline:
+            # PostgreSQL 18 waits for ever if it is asked in the moment in which it restarts after a crash of its
+            # own. "Immediate" ends it; nothing committed is lost, and the next start recovers.
+            deadline = float("inf")
+            if _listening_process(site) == server:
+                os.kill(server, signal.SIGQUIT)
     if site.socket_folder != site.cluster:
         with suppress(OSError):
             site.socket_folder.rmdir()

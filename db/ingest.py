@@ -20,6 +20,7 @@ from db.places import Place
 from db.repeats import find_repeat
 from db.runs import RunInfo
 from db.sessions import (
+    NOW_OR_LATER,
     Stored,
     accept_findings,
     classify,
@@ -126,7 +127,7 @@ def claim(
             connection.execute(
                 update(PhotoSession)
                 .where(PhotoSession.id == row.id)
-                .values(status=SessionStatus.FAILED.value, finished_at=func.now())
+                .values(status=SessionStatus.FAILED.value, finished_at=NOW_OR_LATER)
             )
     return Claim(verdict, row.id, image_id, row.created_at, place, row.error_message)
 
@@ -166,7 +167,7 @@ def save_failure(connection: Connection, held: Claim, failure: PhotoFailure) -> 
         connection.execute(
             update(PhotoSession)
             .where(PhotoSession.id == held.session_id)
-            .values(status=SessionStatus.FAILED.value, error_message=reason, finished_at=func.now())
+            .values(status=SessionStatus.FAILED.value, error_message=reason, finished_at=NOW_OR_LATER)
         )
         connection.execute(
             update(Image)

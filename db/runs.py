@@ -24,6 +24,7 @@ from db.plausible import Limits
 from pipeline.types import Severity
 
 PARTITION_DAYS_AHEAD = 7
+NOW_OR_LATER = func.greatest(func.now(), Run.started_at)  # a clock may be set back during a run
 RUN_LOCK = 0x44454D4554455201  # "DEMETER" and a number
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ def start_run(
         connection.execute(
             update(Run)
             .where(Run.status == RunStatus.RUNNING.value)
-            .values(status=RunStatus.INTERRUPTED.value, finished_at=func.now())
+            .values(status=RunStatus.INTERRUPTED.value, finished_at=NOW_OR_LATER)
         )
         values = {
             "command": command,
@@ -174,7 +175,7 @@ def finish_run(
     failures: int,
     account: Account | None = None,
 ) -> None:
-    values = {"status": status.value, "finished_at": func.now(), "photos": photos, "failures": failures}
+    values = {"status": status.value, "finished_at": NOW_OR_LATER, "photos": photos, "failures": failures}
     with connection.begin():
         connection.execute(
             update(Run).where(Run.id == run.id).values({**values, **(asdict(account) if account else {})})

@@ -34,6 +34,8 @@ CATEGORY_OF_KIND = {
     ContainerKind.SEEDLING_TRAY: BinCategory.SEEDLING_TRAY,
     ContainerKind.LOOSE: BinCategory.SEGMENT,  # they stand on the ground
 }
+# A clock may be set back while a photo is counted.
+NOW_OR_LATER = func.greatest(func.now(), PhotoSession.started_at)
 # Of an estimate, by the names of `pipeline.types.Estimate` and of the columns.
 ESTIMATE_REALS = (
     *(
@@ -123,7 +125,7 @@ def save_totals(
             measures=asdict(result.measures) if result.measures else None,
             unlikeness=result.unlikeness if result.counted else None,
             bed_in_plants=bed_in_plants(result) if result.counted else None,
-            finished_at=func.now(),
+            finished_at=NOW_OR_LATER,
         )
     )
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from demeter_cli.settings import Settings
     from pipeline.audit.ratio import Bias
     from pipeline.audit.records import Domain, Frame
-    from pipeline.audit.words import Language
 
 # Of more photos than these so many are drawn first, each with the same chance; then tiles from them.
 MOST_PHOTOS = 200
@@ -31,7 +30,6 @@ class Draw:
     wanted: Wanted
     tiles: int
     seed: int | None
-    language: Language
 
 
 def start(
@@ -75,7 +73,7 @@ def start(
             filters={key: str(value) for key, value in asdict(draw.wanted).items() if value is not None},
         )
         audit = save_audit(connection, drawn, tiles, user, settings.today(now))
-        page = write_sheet(connection, settings, audit, (folder or Path(audit.code), draw.language))
+        page = write_sheet(connection, settings, audit, folder or Path(audit.code))
     return audit, page
 
 
@@ -126,26 +124,25 @@ def _population(connection: Connection, photos: list[Candidate]) -> list[tuple[D
     return population
 
 
-def write_sheet(
-    connection: Connection, settings: Settings, audit: AuditRow, how: tuple[Path, Language]
-) -> Path:
-    """The files of an audit's sheet in a folder and a language. Returns the path of the page."""
+def write_sheet(connection: Connection, settings: Settings, audit: AuditRow, folder: Path) -> Path:
+    """The files of an audit's sheet in a folder, in the language in use. Returns the path of the page."""
     from db.audits import tiles_of
+    from demeter_cli.language import day
+    from demeter_cli.sheet_words import sheet_words
     from pipeline.audit.sheet import Sheet, SheetTile, write_sheet
 
-    folder, language = how
     tiles = tuple(
         SheetTile(
             number=row.number,
             place=row.place,
             product=row.product,
-            day=row.taken.date(),
+            day=day(row.taken.date()),
             photo=settings.photo_dir / row.original_key,
             frame=row.count.tile.frame,
         )
         for row in tiles_of(connection, audit)
     )
-    sheet = Sheet(audit.code, settings.today(audit.expires_at), language, tiles)
+    sheet = Sheet(audit.code, sheet_words(settings.today(audit.expires_at)), tiles)
     return write_sheet(folder, sheet, int(settings.max_megapixels * 1e6))
 
 

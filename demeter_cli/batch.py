@@ -169,32 +169,39 @@ class Batch:
     def _save(self, run: RunInfo, outcome: PhotoOutcome) -> int:
         """Store and book one outcome; returns the plants in it."""
         from db.grids import cells_at
-        from db.ingest import save_failure, save_result
+        from db.ingest import save_result
+        from pipeline.errors import PhotoError
         from pipeline.grid import in_known_grids
         from pipeline.types import PhotoFailure
 
-        held, name = self.claims[outcome.photo.sha256], outcome.photo.path
+        held = self.claims[outcome.photo.sha256]
         if isinstance(outcome, PhotoFailure):
-            from demeter_cli import output
-
-            self.crashed = self.crashed or outcome.crashed
-            output.report_failure(outcome)
-            save_failure(self.connection, held, outcome)
-            self._add_row(outcome.photo, held, None)
-            self.watch.photo(
-                PhotoEvent(printable(name), "failed", tries=outcome.tries, reason=outcome.reason)
-            )
-            return 0
+            return self._save_failure(held, outcome)
         cells = cells_at(self.connection, held.place.id if held.place else None)
         outcome = in_known_grids(outcome, cells)
         before = time.perf_counter()
-        stored = self._store(held, outcome)
+        try:
+            stored = self._store(held, outcome)
+        except PhotoError as error:  # it went away, or is another one by now
+            return self._save_failure(held, PhotoFailure(outcome.photo, str(error)))
         between = time.perf_counter()
         saved = save_result(self.connection, run, held, outcome, stored)
         own = {"store": between - before, "save": time.perf_counter() - between}
         self._add_row(outcome.photo, held, saved.posted)
         self.watch.photo(_event(outcome, saved.status, own))
         return outcome.main.total
+
+    def _save_failure(self, held: Claim, failure: PhotoFailure) -> int:
+        from db.ingest import save_failure
+        from demeter_cli import output
+
+        self.crashed = self.crashed or failure.crashed
+        output.report_failure(failure)
+        save_failure(self.connection, held, failure)
+        self._add_row(failure.photo, held, None)
+        name = printable(failure.photo.path)
+        self.watch.photo(PhotoEvent(name, "failed", tries=failure.tries, reason=failure.reason))
+        return 0
 
     def _store(self, held: Claim, result: PhotoResult) -> Any:
         """Put the original and the evidence where they are kept, before any row says that they are there."""

@@ -2,34 +2,61 @@
 
 Reports, labels and what technicians see on a screen go through `_`; code, logs, JSON and CSV keys stay
 English. Texts are marked where they are written: `_("Stock")`, or `N_("Stock")` in a table that is made when
-a module is loaded, with `_` around it where it is shown.
+a module is loaded, with `_` around it where it is shown (`output.print_table` does it for headings). What db
+and pipeline say to people is a `Sentence`, which `told` translates.
+
+`python tools/make_translations.py` gathers the texts, and says which have no Spanish yet.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import gettext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+from pipeline.words import Sentence
+
+
+class Language(StrEnum):
+    """What `--lang` may be."""
+
+    EN = "en"
+    ES = "es"
+
 
 LOCALES = Path(__file__).parent / "locale"
 LANGUAGES = {"en": "en", "es": "es_AR"}  # by what settings say, the locale that numbers and days follow
+_SWAPPED = str.maketrans(",.", ".,")
 
 _chosen = "en"
 
 
 def use(language: str) -> None:
-    """From now on, texts are in this language, a key of `LANGUAGES`."""
+    """From now on, texts are in this language; in English where it is no key of `LANGUAGES`."""
     global _chosen  # noqa: PLW0603  one program speaks one language at a time
-    if language not in LANGUAGES:
-        raise ValueError(f"{language!r} is none of {', '.join(LANGUAGES)}")
-    _chosen = language
+    _chosen = language if language in LANGUAGES else "en"
 
 
 def chosen() -> str:
     """The key of `LANGUAGES` in use."""
     return _chosen
+
+
+@contextmanager
+def speaking(language: str | None) -> Iterator[None]:
+    """In this language, if one is named, for as long as the context lasts: for a sheet that another reads."""
+    before = _chosen
+    use(language or before)
+    try:
+        yield
+    finally:
+        use(before)
 
 
 def N_(text: str) -> str:  # noqa: N802  gettext's own name: marks a text without translating it
@@ -38,7 +65,8 @@ def N_(text: str) -> str:  # noqa: N802  gettext's own name: marks a text withou
 
 def _(text: str) -> str:
     """The text in the language in use."""
-    return _texts(_chosen).gettext(text)
+    # gettext keeps its own header under the empty text.
+    return _texts(_chosen).gettext(text) if text else text
 
 
 def n_(one: str, many: str, number: int) -> str:
@@ -46,18 +74,29 @@ def n_(one: str, many: str, number: int) -> str:
     return _texts(_chosen).ngettext(one, many, number)
 
 
+def told(text: str) -> str:
+    """What db or pipeline say, in the language in use. A text that is no Sentence stays as it is."""
+    if not isinstance(text, Sentence):
+        return text
+    values = {name: _shown(value) for name, value in text.values.items()}
+    if text.one is None:
+        return _(text.pattern).format(**values)
+    return n_(text.one, text.pattern, text.values["n"]).format(**values)
+
+
+def _shown(value: Any) -> Any:
+    return told(value) if isinstance(value, str) else value
+
+
 def number(value: float | Decimal, digits: int = 0) -> str:
     """1,234.5 in English, 1.234,5 in Spanish."""
-    from babel.numbers import format_decimal
-
-    return format_decimal(value, "#,##0" + ("." + "0" * digits if digits else ""), LANGUAGES[_chosen])
+    text = f"{value:,.{digits}f}"
+    return text.translate(_SWAPPED) if _chosen == "es" else text
 
 
 def percent(share: float, digits: int = 1) -> str:
     """A share of 1 as a percentage."""
-    from babel.numbers import format_percent
-
-    return format_percent(share, "#,##0" + ("." + "0" * digits if digits else "") + "%", LANGUAGES[_chosen])
+    return f"{number(share * 100, digits)}%"
 
 
 def money(amount: Decimal, currency: str) -> str:
@@ -70,6 +109,11 @@ def money(amount: Decimal, currency: str) -> str:
 def day(value: dt.date) -> str:
     """2026-11-27 in English, which sorts; 27/11/2026 in Spanish."""
     return f"{value:%d/%m/%Y}" if _chosen == "es" else f"{value:%Y-%m-%d}"
+
+
+def moment(value: dt.datetime) -> str:
+    """A day and the time on a clock, to the minute."""
+    return f"{day(value)} {value:%H:%M}"
 
 
 @lru_cache

@@ -30,6 +30,7 @@ from demeter_cli.commands import (
     reconcile,
     recount,
     report,
+    runs,
     seed,
     settings,
     stock,
@@ -96,6 +97,7 @@ stock.app.command("show")(explain.show)
 app.command("explain")(explain.explain)
 app.add_typer(photos.app, name="photos")
 app.add_typer(period.app, name="period")
+app.add_typer(runs.app, name="runs")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
 app.add_typer(catalog.app, name="catalog")
@@ -135,8 +137,10 @@ def demeter(
     ] = False,
 ) -> None:
     """Count the plants in greenhouse photos and keep the nursery's stock ledger."""
-    from demeter_cli import logs
+    from demeter_cli import language, logs
+    from demeter_cli.environment import language_wanted
 
+    language.use(language_wanted(config))
     # cron, systemd and docker stop programs with SIGTERM, a terminal that closes with SIGHUP: both end a run
     # as Ctrl-C does. nohup has SIGHUP ignored; that stays so.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -6,7 +6,6 @@ import datetime as dt
 import difflib
 import logging
 import os
-import pwd
 import re
 import tomllib
 from pathlib import Path
@@ -23,6 +22,11 @@ from pydantic_settings import (
 )
 
 from demeter_cli import secret_files as secrets
+from demeter_cli.environment import FILE_NAME as FILE_NAME
+from demeter_cli.environment import PREFIX, default_data_dir
+from demeter_cli.environment import cache_dir as cache_dir
+from demeter_cli.environment import find_config as find_config
+from demeter_cli.environment import os_login as os_login
 from demeter_cli.errors import SettingsError
 from demeter_cli.logs import LogFile
 from pipeline.config import GateConfig, ModelChoice, PipelineConfig, Reaction
@@ -30,8 +34,6 @@ from pipeline.machine import cores
 
 log = logging.getLogger("demeter")
 
-PREFIX = "DEMETER_"
-FILE_NAME = "demeter.toml"
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -42,9 +44,10 @@ class Settings(BaseSettings):
     toml_file: ClassVar[Path | None] = None
 
     database_url: SecretStr | None = None
-    data_dir: Path = Field(default_factory=lambda: default_data_dir())  # noqa: PLW0108  defined below
+    data_dir: Path = Field(default_factory=default_data_dir)
     user: str | None = None
     timezone: str = "America/Argentina/Mendoza"
+    language: Literal["en", "es"] | None = None
 
     period_key: Path | None = None
 
@@ -236,20 +239,6 @@ def secret_names(settings: type[BaseSettings]) -> frozenset[str]:
     )
 
 
-def find_config(explicit: Path | None) -> Path | None:
-    """`--config`, `$DEMETER_CONFIG`, the working folder, then XDG; None if there is none."""
-    named = explicit or (Path(os.environ[PREFIX + "CONFIG"]) if os.environ.get(PREFIX + "CONFIG") else None)
-    if named is not None:
-        if not named.is_file():
-            raise SettingsError(f"the settings file {named} does not exist")
-        return named
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-    for folder in (Path.cwd(), home / "demeter"):
-        if (folder / FILE_NAME).is_file():
-            return folder / FILE_NAME
-    return None
-
-
 def _unknown_names(path: Path | None) -> list[str]:
     """Misspelt keys would otherwise leave a default in force without a word."""
     problems = []
@@ -282,32 +271,6 @@ def _sentence(item: Any) -> str:
     if item["loc"][0] in secret_names(Settings):  # whatever its form
         return f"the setting {name} cannot be used: {problem}"
     return f"the setting {name} cannot be {item['input']!r}: {problem}"
-
-
-def default_data_dir() -> Path:
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        return Path("/var/lib/demeter")  # The embedded server runs as a user who cannot enter /root.
-    return _xdg("XDG_DATA_HOME", "~/.local/share")
-
-
-def cache_dir() -> Path:
-    """Compiled networks; may be deleted at any time."""
-    return _xdg("XDG_CACHE_HOME", "~/.cache")
-
-
-def _xdg(variable: str, otherwise: str) -> Path:
-    try:
-        return Path(os.environ.get(variable) or otherwise).expanduser() / "demeter"
-    except RuntimeError:  # No HOME, and the user has none in the system's list either.
-        return Path("/var/tmp") / f"demeter-{os.getuid()}"  # noqa: S108  a last resort that survives a reboot
-
-
-def os_login() -> str:
-    """Who runs the program on this machine; empty where the system has no name for them."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container started with a bare number
-        return ""
 
 
 def shipped(relative: str) -> Path:

@@ -6,6 +6,7 @@ is missing with grey and say nothing. So the structure of each file is checked t
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -57,12 +58,15 @@ def require_opencv() -> None:
         ) from error
 
 
-def decode(path: Path, *, max_pixels: int, min_side: int, reduce: int = 1) -> Pixels:
+def decode(
+    path: Path, *, max_pixels: int, min_side: int, reduce: int = 1, sha256: str | None = None
+) -> Pixels:
     """The photo as uint8 blue-green-red, upright, in C order; of several frames the first.
 
     16-bit samples are scaled to 8 bits, transparency is laid over black, colour profiles are ignored.
     `reduce` 2, 4 or 8 gives sides of ceil(side / reduce), for JPEG in a fraction of the time.
-    `max_pixels` and `min_side` concern the photo before reduction. Raises PhotoError.
+    `max_pixels` and `min_side` concern the photo before reduction. Raises PhotoError, also if `sha256` is given
+    and the file's is another.
     """
     require_opencv()
     shown = printable(path)
@@ -75,6 +79,8 @@ def decode(path: Path, *, max_pixels: int, min_side: int, reduce: int = 1) -> Pi
             data = file.read()
     except OSError as error:
         raise PhotoError(f"{shown} cannot be read: {error.strerror}.") from error
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise PhotoError(f"{shown} changed since it was found: another file has its name now; run again.")
     if not _is_whole(header.format, data):
         raise PhotoError(f"{shown} is cut off: part of the {header.format} image is missing; copy it again.")
     pixels = _pixels(header, data, reduce)

@@ -20,7 +20,7 @@ from pipeline.replay import ReplayedDetector, ReplayedSegmenter
 from pipeline.scores import Answer, Scored, score
 from pipeline.things import things_of
 from pipeline.truth import TruthPhoto
-from pipeline.types import Detections, Photo, Pixels, Thing
+from pipeline.types import UNHASHED, Detections, Photo, Pixels, Thing
 
 OURS = ("demeter", "no-estimate")
 METHODS = (*OURS, *ESTIMATORS, *PEERS)
@@ -61,7 +61,7 @@ class Entrant:
     def _count(self, photo: TruthPhoto, estimator: str) -> _Counted:
         if estimator not in self._counted:
             config = replace(self._config, estimator=estimator)
-            result = Counter(self._detector, self._segmenter, config).count(Photo(photo.file, "0" * 64, 0))
+            result = Counter(self._detector, self._segmenter, config).count(Photo(photo.file, UNHASHED, 0))
             seconds = result.seconds + self._detector.spared() + self._segmenter.spared()
             found, sure = self._with_doubtful(photo, result.detections)
             self._counted[estimator] = _Counted(

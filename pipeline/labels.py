@@ -64,14 +64,14 @@ SHEETS = {
 
 
 def save_labels(
-    path: Path, labels: Sequence[Label], sheet: Sheet, *, skip: int = 0, lines: bool = True
+    path: Path, labels: Sequence[Label], sheet: Sheet, *, title: str = "", skip: int = 0, lines: bool = True
 ) -> list[Path]:
     """Write the labels and return the files: one PDF, or `x-1.png`, `x-2.png` … if there are several pages.
 
     `skip` leaves the first places of the first page empty, for a sheet that was begun; `lines` draws where to
     cut. Raises StorageError.
     """
-    document = _draw(labels, sheet, skip, lines)
+    document = _draw(labels, sheet, title, skip, lines)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".pdf":
@@ -82,10 +82,10 @@ def save_labels(
         raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _draw(labels: Sequence[Label], sheet: Sheet, skip: int, lines: bool) -> bytes:
+def _draw(labels: Sequence[Label], sheet: Sheet, title: str, skip: int, lines: bool) -> bytes:
     pdf = FPDF(unit="mm", format="A4")
     pdf.set_auto_page_break(False)
-    pdf.set_title("Demeter: labels of places")
+    pdf.set_title(title)
     pdf.set_line_width(0.1)
     pdf.set_draw_color(190)
     for number, label in enumerate(labels, skip):

@@ -25,6 +25,7 @@ from pipeline.quality import Frame
 from pipeline.reckon import decide, reckon
 from pipeline.regions import LOOSE, RegionMap, map_regions
 from pipeline.types import (
+    UNHASHED,
     Container,
     Detections,
     Photo,
@@ -58,7 +59,12 @@ class Counter:
         config, clock = self.config, _Clock()
         with clock.stage("decode"):
             info = read_info(photo.path)
-            pixels = decode(photo.path, max_pixels=int(config.max_megapixels * 1e6), min_side=config.min_side)
+            pixels = decode(
+                photo.path,
+                max_pixels=int(config.max_megapixels * 1e6),
+                min_side=config.min_side,
+                sha256=None if photo.sha256 == UNHASHED else photo.sha256,
+            )
         info = replace(info, width=pixels.shape[1], height=pixels.shape[0])
         with ThreadPoolExecutor(1) as aside:
             # The containers are found while the photo is measured and its middle looked at.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import StorageError
+from pipeline.errors import PhotoError, StorageError
 from pipeline.find import printable
 from pipeline.types import Photo
 
@@ -36,7 +36,8 @@ def store_original(root: Path, key: str, photo: Photo) -> bool:
     """Copy the photo to `root/key` unless it is there; True if it was copied.
 
     The copy appears whole or not at all, and only if its sha256 is the photo's. What stands there with
-    other bytes is replaced. Raises StorageError.
+    other bytes is replaced. Raises PhotoError when the photo is gone or has changed, StorageError when it cannot
+    be kept.
     """
     target = root / key
     try:
@@ -44,7 +45,7 @@ def store_original(root: Path, key: str, photo: Photo) -> bool:
             return False
         with _appearing(target) as copy:
             if _copy(photo.path, copy) != photo.sha256:
-                raise StorageError(f"{printable(photo.path)} changed while it was stored; run again")
+                raise PhotoError(f"{printable(photo.path)} changed while it was stored; run again")
     except OSError as error:
         raise StorageError(
             f"{printable(photo.path.name)} cannot be stored under {printable(root)}: {_why(error)}"
@@ -111,12 +112,20 @@ def _holds(target: Path, photo: Photo) -> bool:
 def _copy(source: Path, target: int) -> str:
     """Copy bytes, flush them to the disk, and return their sha256."""
     digest = hashlib.sha256()
-    with source.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-            _write(target, memoryview(chunk))
+    for chunk in _chunks(source):
+        digest.update(chunk)
+        _write(target, memoryview(chunk))
     os.fsync(target)
     return digest.hexdigest()
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    try:
+        with source.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+    except OSError as error:
+        raise PhotoError(f"{printable(source)} cannot be read any more: {error.strerror}; run again") from error
 
 
 def _write(target: int, view: memoryview) -> None:

@@ -1,8 +1,43 @@
-"""The closed lists of words that the pipeline and the tables share. A leaf that loads nothing."""
+"""The closed lists of words that the pipeline and the tables share, and sentences that can be translated.
+
+A leaf that loads nothing.
+"""
 
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
+from typing import Any
+
+
+class Sentence(str):
+    """A text in English that still knows its pattern and values, so that whoever shows it may translate it.
+
+    Everywhere else it is an ordinary `str`: in logs, JSON and the database. `Sentence("{n} photos", n=3)` is
+    "3 photos". A value may be a Sentence itself.
+    """
+
+    __slots__ = ("one", "pattern", "values")
+    pattern: str
+    one: str | None
+    values: dict[str, Any]
+
+    def __new__(cls, pattern: str, **values: Any) -> Sentence:
+        return cls._made(None, pattern, values)
+
+    @classmethod
+    def counted(cls, one: str, many: str, n: int, **values: Any) -> Sentence:
+        """`one` where `n` is 1, else `many`; other languages may count otherwise."""
+        return cls._made(one, many, {"n": n, **values})
+
+    @classmethod
+    def _made(cls, one: str | None, pattern: str, values: dict[str, Any]) -> Sentence:
+        chosen = one if one is not None and values["n"] == 1 else pattern
+        self = super().__new__(cls, chosen.format(**values))
+        self.pattern, self.one, self.values = pattern, one, values
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sentence._made, (self.one, self.pattern, self.values)
 
 
 class ContainerKind(StrEnum):

@@ -20,7 +20,7 @@ import numpy as np
 from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.photo import Counter
 from pipeline.truth import load_truth
-from pipeline.types import Measures, Photo
+from pipeline.types import UNHASHED, Measures, Photo
 from pipeline.unlike import scaled
 from pipeline.weights import photos_path
 
@@ -44,7 +44,7 @@ def measure_photos(card: Path, truth: Path, images: Path, segmenter: Path) -> No
     """Write the file beside the card from the photos of the split "train"."""
     counter = Counter.load(PipelineConfig(ModelChoice(card), ModelChoice(segmenter)))
     photos = load_truth(truth, images, split="train")
-    measured = [counter.count(Photo(photo.file, "0" * 64, 0)).measures for photo in photos]
+    measured = [counter.count(Photo(photo.file, UNHASHED, 0)).measures for photo in photos]
     content = reference(one for one in measured if one is not None)
     photos_path(card).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,12 @@ from db.errors import UnreadableFile
 
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _LARGEST_UNPACKED = 512 * 1024 * 1024  # bytes; a small file can unpack into more memory than there is
+_MOST_CELLS = 5_000_000  # of a sheet, from its first to its last: the reader makes room for every one of them
+_ADDRESS = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
+_CHUNK = 1 << 20  # bytes
+_LONGEST_ADDRESS = 16  # bytes of `r="XFD1048576"` and a little
+# What the zip module raises on parts that are damaged, or packed in a way that it does not know.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +73,41 @@ def _refuse_bomb(path: Path, data: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-    except zipfile.BadZipFile as error:
+            cells = _most_cells(archive) if size <= _LARGEST_UNPACKED else 0
+    except _DAMAGED as error:
         raise UnreadableFile(f"{path} is cut off or damaged: copy it again.") from error
     if size > _LARGEST_UNPACKED:
         raise UnreadableFile(f"{path} unpacks into {size // 2**20} MB, which no table needs: save it as CSV.")
+    if cells > _MOST_CELLS:
+        raise UnreadableFile(
+            f"{path} reaches over {cells:,} cells, so one far from the table holds something: delete what stands "
+            "right of the table and below it, or save the table as CSV."
+        )
+
+
+def _most_cells(archive: zipfile.ZipFile) -> int:
+    """Of the sheet that reaches farthest: rows times columns up to its last cell."""
+    sheets = [name for name in archive.namelist() if name.lower().startswith("xl/worksheets/")]
+    return max((_cells(archive, name) for name in sheets), default=0)
+
+
+def _cells(archive: zipfile.ZipFile, name: str) -> int:
+    columns = rows = 0
+    tail = b""
+    with archive.open(name) as part:
+        while chunk := part.read(_CHUNK):
+            for letters, digits in set(_ADDRESS.findall(tail + chunk)):
+                columns, rows = max(columns, _column(letters)), max(rows, int(digits))
+            tail = chunk[-_LONGEST_ADDRESS:]
+    return columns * rows
+
+
+def _column(letters: bytes) -> int:
+    """A is 1, Z is 26, AA is 27."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - ord("A") + 1
+    return number
 
 
 def _kind(data: bytes) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from demeter_cli.asking import confirm
 from demeter_cli.formats import Format
-from pipeline.audit.words import Language
+from demeter_cli.language import Language, speaking
 
 if TYPE_CHECKING:
     from db.audits import AuditRow
@@ -21,7 +21,9 @@ app = typer.Typer(no_args_is_help=True, help="Correct counts by counting some of
 
 Code = Annotated[str, typer.Argument(help="Code of the audit, such as AUD-2026-11-24-01.")]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
-LanguageOption = Annotated[Language, typer.Option("--lang", help="Language of the sheet.")]
+LanguageOption = Annotated[
+    Language | None, typer.Option("--lang", help="Language of the sheet (default: that of the settings).")
+]
 
 
 @app.callback()
@@ -43,7 +45,7 @@ def start(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the sheet (default: named after the audit, here).")
     ] = None,
-    lang: LanguageOption = Language.EN,
+    lang: LanguageOption = None,
 ) -> None:
     """Draw tiles from the counted photos and write a sheet to print and count.
 
@@ -56,8 +58,8 @@ def start(
 
     wanted = Wanted(place, product, _day(since, "--since"), _day(until, "--until"))
     settings = load_settings(ctx.obj)
-    with open_database(settings) as connection:
-        drawn, page = auditing.start(connection, settings, auditing.Draw(wanted, tiles, seed, lang), out)
+    with open_database(settings) as connection, speaking(lang):
+        drawn, page = auditing.start(connection, settings, auditing.Draw(wanted, tiles, seed), out)
     source = "one photo" if drawn.photos == 1 else f"{drawn.photos} photos"
     output.say(f"{drawn.code}: {drawn.tiles} tiles from {source}, seed {drawn.seed}.")
     output.say(f"Print and count: {page}", wrap=False)
@@ -78,7 +80,7 @@ def sheet(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the sheet (default: named after the audit, here).")
     ] = None,
-    lang: LanguageOption = Language.EN,
+    lang: LanguageOption = None,
 ) -> None:
     """Write the sheet of an audit again, for a paper that was lost or another language."""
     from db.audits import named
@@ -87,9 +89,9 @@ def sheet(
     from demeter_cli.site import open_database
 
     settings = load_settings(ctx.obj)
-    with open_database(settings) as connection:
+    with open_database(settings) as connection, speaking(lang):
         audit = named(connection, code)
-        page = auditing.write_sheet(connection, settings, audit, (out or Path(audit.code), lang))
+        page = auditing.write_sheet(connection, settings, audit, out or Path(audit.code))
     output.say(f"Print and count: {page}", wrap=False)
 
 

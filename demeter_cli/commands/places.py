@@ -13,6 +13,7 @@ import typer
 from demeter_cli.commands import places_config
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import _, n_
 
 if TYPE_CHECKING:
     from db.seeds import SeedReport
@@ -297,8 +298,10 @@ def labels(
         wanted = set(places_within(connection, within)) if within else None
         rows = [row for row in list_places(connection) if wanted is None or row["code"] in wanted]
     if not rows:
-        output.say("There are no places to label.")
+        output.say(_("There are no places to label."))
         return
     made = [Label(row["code"], row["name"], row["qr_code"] or row["code"]) for row in rows]
-    files = save_labels(to, made, SHEETS[sheet.value], skip=skip, lines=not no_lines)
-    output.say(f"{len(made)} labels in {', '.join(map(str, files))}", wrap=False)
+    title = _("Demeter: labels of places")
+    files = save_labels(to, made, SHEETS[sheet.value], title=title, skip=skip, lines=not no_lines)
+    said = n_("{n} label in {files}", "{n} labels in {files}", len(made))
+    output.say(said.format(n=len(made), files=", ".join(map(str, files))), wrap=False)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from demeter_cli.settings import Settings
+    from pipeline.config import PipelineConfig
 
 
 def process(
@@ -70,11 +71,7 @@ def process(
     output.be_quiet(quiet)
     with watching(settings, "process") if not dry_run else nullcontext(Watch()) as watch:
         total = count_photos(photos)
-        today = dt.datetime.now(ZoneInfo(settings.timezone)).date()
-        overlays = settings.overlay_dir / today.isoformat()
-        config = settings.pipeline(settings.workers_for(total, workers), overlays, keep_evidence=True)
-        if accept:
-            config = replace(config, gate=config.gate.accepting())
+        config, overlays = _config(settings, settings.workers_for(total, workers), accept)
         if dry_run and settings.database_url is None and not has_embedded_database(settings):
             _plan_first_run(total, settings)
             return
@@ -92,6 +89,14 @@ def process(
                 _print(connection, rows, overlays, output_format)
         if batch.exit_code:
             raise typer.Exit(batch.exit_code)
+
+
+def _config(settings: Settings, workers: int, accept: bool) -> tuple[PipelineConfig, Path]:
+    """What the pipeline is to do, and the folder of today's pictures."""
+    today = dt.datetime.now(ZoneInfo(settings.timezone)).date()
+    overlays = settings.overlay_dir / today.isoformat()
+    config = settings.pipeline(workers, overlays, keep_evidence=True)
+    return (replace(config, gate=config.gate.accepting()) if accept else config), overlays
 
 
 FINE = frozenset({"completed", "warning"})

@@ -108,7 +108,9 @@ def _plain(row: Any) -> dict[str, Any]:
 def _print(row: dict[str, Any]) -> None:
     from demeter_cli import output
 
-    facts = [(name, row[name]) for name in CSV_COLUMNS if row[name] is not None and name != "peak_memory_bytes"]
+    facts = [
+        (name, row[name]) for name in CSV_COLUMNS if row[name] is not None and name != "peak_memory_bytes"
+    ]
     if row["peak_memory_bytes"]:
         facts.append(("memory", f"{row['peak_memory_bytes'] / 1e6:.0f} MB at most"))
     facts += [(f"photos {status}", number) for status, number in row["statuses"].items()]

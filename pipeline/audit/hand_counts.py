@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.audit.frames import MOST_PLANTS
-from pipeline.audit.words import WORDS
+from pipeline.audit.words import COLUMNS
 
 # A hand count this many times what a frame may hold, or what the machine saw, is a slip of the keyboard.
 ABSURD = 10
@@ -108,7 +108,7 @@ def read_answers(data: bytes, code: str, most: Mapping[int, int]) -> Answers:
 def _is_heading(cells: list[str]) -> bool:
     """In any of the languages; Excel also understands a first line that names the separator."""
     first = cells[0].lower()
-    return first.startswith("sep=") or first in {words.columns[0] for words in WORDS.values()}
+    return first.startswith("sep=") or first in {heads[0] for heads in COLUMNS.values()}
 
 
 def _answer(cells: list[str], code: str, most: Mapping[int, int]) -> tuple[int, Answer | None]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import datetime as dt
 import io
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ import cv2
 import numpy as np
 
 from pipeline.audit.records import Frame
-from pipeline.audit.words import WORDS, Language
+from pipeline.audit.words import COLUMNS, DELIMITERS, Words
 from pipeline.decode import JPEG_QUALITY, decode, save_image
 from pipeline.errors import PhotoError, StorageError
 from pipeline.find import own_folder, printable
@@ -44,7 +43,7 @@ class SheetTile:
     number: int
     place: str
     product: str
-    day: dt.date
+    day: str
     photo: Path
     frame: Frame
 
@@ -54,8 +53,7 @@ class Sheet:
     """What is to be counted by hand."""
 
     code: str
-    expires: dt.date
-    language: Language
+    words: Words
     tiles: tuple[SheetTile, ...]
 
 
@@ -121,25 +119,23 @@ def _page(sheet: Sheet, pictures: dict[int, str]) -> str:
             "number": tile.number,
             "place": tile.place,
             "product": tile.product,
-            "day": tile.day.isoformat(),
+            "day": tile.day,
             "picture": pictures[tile.number],
         }
         for tile in sheet.tiles
     ]
     return environment.get_template(TEMPLATE).render(
         code=sheet.code,
-        expires=sheet.expires.isoformat(),
-        language=sheet.language.value,
-        words=WORDS[sheet.language],
+        words=sheet.words,
         tiles=tiles,
     )
 
 
 def _blank_counts(sheet: Sheet) -> str:
-    words = WORDS[sheet.language]
+    language = sheet.words.language
     text = io.StringIO()
-    writer = csv.writer(text, delimiter=words.delimiter, lineterminator="\r\n")
-    writer.writerow(words.columns)
+    writer = csv.writer(text, delimiter=DELIMITERS[language], lineterminator="\r\n")
+    writer.writerow(COLUMNS[language])
     writer.writerows((sheet.code, tile.number, "", "") for tile in _by_number(sheet.tiles))
     return text.getvalue()
 

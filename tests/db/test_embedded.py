@@ -147,6 +147,19 @@ def test_a_start_waits_for_what_is_left_of_a_killed_server_and_says_so(used_dir:
     assert said[0].startswith(f"Another command is starting PostgreSQL in {used_dir}/postgres")
 
 
+def test_a_server_that_does_not_stop_is_made_to_and_loses_nothing(
+    used_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.embedded._LONGEST_STOP", 0.3)
+    with embedded_server(used_dir) as server, session(server.url) as connection:
+        connection.execute("CREATE TABLE stays AS SELECT 1 AS n")
+        query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
+        os.kill(connection.execute(query).fetchone()[0], signal.SIGSTOP)  # a stop waits for its last word
+    with embedded_server(used_dir, fsync=False) as server:
+        assert ask(server.url, "SELECT n FROM stays") == 1
+    assert stopped_cleanly(used_dir)
+
+
 def test_ctrl_c_in_the_command_that_started_the_server_leaves_it_to_the_others(used_dir: Path, run) -> None:
     first = run(COMMAND, used_dir, start_new_session=True)
     address(first)

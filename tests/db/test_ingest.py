@@ -6,18 +6,18 @@ import datetime as dt
 
 import numpy as np
 import pytest
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select, text, update
 
 from db import reports
 from db.engine import connect, retry
 from db.errors import Busy
 from db.ingest import MOST_ATTEMPTS, Verdict, book_done, claim, release_claims, save_failure
-from db.models.photos import Detection
+from db.models.photos import Detection, PhotoSession, Run
 from db.models.stock import Count, StockBatch, StockMovement
-from db.models.vocabulary import MovementType, SessionStatus
+from db.models.vocabulary import MovementType, RunStatus, SessionStatus
 from db.movements import Entry, book
 from db.plan import look_up
-from db.runs import run_lock
+from db.runs import finish_run, run_lock
 from db.sessions import session_row
 from db.stock import settle
 from pipeline.interval import add
@@ -249,6 +249,19 @@ def test_an_error_while_saving_leaves_nothing_of_the_photo(demo: Connection) -> 
         save(demo, run, held, result)
     demo.rollback()
     assert rows_in(demo) == before
+
+
+def test_a_clock_that_is_set_back_during_a_run_stops_nothing(demo: Connection) -> None:
+    run = begin(demo)
+    one, other = a_result(a_photo("a.jpg"), {SEGMENT: 20}), a_photo("b.jpg")
+    held = [take(demo, run, photo, place(demo, "N01-NORTE-C01")) for photo in (one.photo, other)]
+    with demo.begin():
+        for table in (PhotoSession, Run):
+            demo.execute(update(table).values(started_at=func.now() + dt.timedelta(hours=1)))
+    assert save(demo, run, held[0], one).status is SessionStatus.COMPLETED
+    save_failure(demo, held[1], PhotoFailure(other, "b.jpg is cut off"))
+    finish_run(demo, run, RunStatus.FINISHED, 2, 1)
+    begin(demo)
 
 
 def test_only_one_run_at_a_time(demo: Connection, demo_url: str) -> None:

@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
+from demeter_cli.language import LANGUAGES, speaking
+from demeter_cli.sheet_words import sheet_words
 from pipeline.audit.records import Frame
 from pipeline.audit.sheet import CONTEXT, LINE, Sheet, SheetTile, draw_tile, write_sheet
-from pipeline.audit.words import WORDS, Language
+from pipeline.audit.words import COLUMNS, DELIMITERS
 from pipeline.errors import PhotoError, StorageError
 
 DAY = dt.date(2026, 11, 24)
@@ -55,13 +57,22 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def a_sheet(photo: Path, language: Language = Language.EN, product: str = "Mammillaria bocasana") -> Sheet:
+def a_sheet(photo: Path, language: str = "en", product: str = "Mammillaria bocasana") -> Sheet:
+    day = DAY.isoformat()
     tiles = (
-        SheetTile(1, "N01-NORTE-C01", product, DAY, photo, FRAME),
-        SheetTile(2, "N01-NORTE-C02", product, DAY, photo, replace(FRAME, x1=0, y1=0, x2=90, y2=120)),
-        SheetTile(3, "N01-NORTE-C02", product, DAY, photo, replace(FRAME, x1=700, y1=480, x2=800, y2=600)),
+        SheetTile(1, "N01-NORTE-C01", product, day, photo, FRAME),
+        SheetTile(2, "N01-NORTE-C02", product, day, photo, replace(FRAME, x1=0, y1=0, x2=90, y2=120)),
+        SheetTile(
+            3,
+            "N01-NORTE-C02",
+            product,
+            DAY.isoformat(),
+            photo,
+            replace(FRAME, x1=700, y1=480, x2=800, y2=600),
+        ),
     )
-    return Sheet("AUD-2026-11-24-01", dt.date(2027, 3, 24), language, tiles)
+    with speaking(language):
+        return Sheet("AUD-2026-11-24-01", sheet_words(dt.date(2027, 3, 24)), tiles)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -98,26 +109,25 @@ def test_nothing_on_the_sheet_depends_on_what_the_machine_counted(photo: Path, t
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
 
 
-@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("language", list(COLUMNS))
 def test_the_file_to_fill_in_opens_in_a_spreadsheet_of_its_language(
-    photo: Path, tmp_path: Path, language: Language
+    photo: Path, tmp_path: Path, language: str
 ) -> None:
-    page = write_sheet(tmp_path / "sheet", a_sheet(photo, language), 10**7)
-    words = WORDS[language]
+    sheet = a_sheet(photo, language)
+    page = write_sheet(tmp_path / "sheet", sheet, 10**7)
     with (page.parent / "counts.csv").open(newline="") as file:
-        rows = list(csv.reader(file, delimiter=words.delimiter))
+        rows = list(csv.reader(file, delimiter=DELIMITERS[language]))
 
-    assert rows == [list(words.columns), *(["AUD-2026-11-24-01", str(n), "", ""] for n in (1, 2, 3))]
+    assert rows == [list(COLUMNS[language]), *(["AUD-2026-11-24-01", str(n), "", ""] for n in (1, 2, 3))]
     text = page.read_text(encoding="utf-8")
     assert f'<html lang="{language}">' in text
-    assert all(rule in Page(text).texts for rule in words.rules)
+    assert all(rule in Page(text).texts for rule in sheet.words.rules)
+    assert sheet.words.valid in text
 
 
-def test_both_languages_say_everything() -> None:
-    english, spanish = WORDS[Language.EN], WORDS[Language.ES]
-
-    assert len(english.rules) == len(spanish.rules)
-    assert len(set(spanish.columns)) == len(english.columns)
+def test_both_languages_have_the_same_columns() -> None:
+    assert {len(set(columns)) for columns in COLUMNS.values()} == {4}
+    assert COLUMNS.keys() == DELIMITERS.keys() == set(LANGUAGES)
 
 
 def test_what_a_person_named_is_text_and_never_markup(photo: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pipeline.decode import decode
 from pipeline.errors import ModelError, PhotoError
 from pipeline.photo import Counter
 from pipeline.sweep import detect_tiled
-from pipeline.types import ContainerKind, Photo, PhotoResult, PhotoStatus, Pixels, Thing
+from pipeline.types import UNHASHED, ContainerKind, Photo, PhotoResult, PhotoStatus, Pixels, Thing
 from tests.pipeline.networks import CELL, DRAWN, SIDE, save_sorter, tiny_config
 from tests.pipeline.scenes import BlobDetector, pots, sorted_pots
 
@@ -222,7 +222,9 @@ def test_a_photo_that_cannot_be_read_is_an_error_of_that_photo(
     broken.write_text("not a photo")
     counter = Counter.load(config)
     with pytest.raises(PhotoError, match=r"broken\.jpg"):
-        counter.count(Photo(broken, "0" * 64, 11))
+        counter.count(Photo(broken, UNHASHED, 11))
+    with pytest.raises(PhotoError, match="changed since it was found"):
+        counter.count(replace(save(tmp_path, pots(12, 10, 5)), sha256="1" * 64))
     with pytest.raises(PhotoError, match="too large"):
         huge = replace(counter, config=replace(config, max_megapixels=0.01))
         huge.count(save(tmp_path, pots(12, 10, 5)))

@@ -188,14 +188,14 @@ def test_a_photo_that_kills_its_worker_twice_is_set_aside(tmp_path: Path, config
 def test_a_photo_that_kills_one_worker_is_tried_once_more(
     tmp_path: Path, config: PipelineConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first, trap = save_photo(tmp_path, 1), save_trap(tmp_path)
+    first, late = save_photo(tmp_path, 1), save_photo(tmp_path, 9)
+    trap = replace(late, path=save_trap(tmp_path).path)  # the pipe gives way to the photo
     outcomes = []
     for outcome in run([first, trap], config):
         outcomes.append(outcome)
         if len(outcomes) == 1:
             kill_worker()
-            cv2.imwrite(str(tmp_path / "new.png"), pots(12, 10, 9))
-            (tmp_path / "new.png").replace(trap.path)
+            late.path.replace(trap.path)
     assert [row[1] for row in summary(outcomes)] == [1, 9]
     assert f"a worker died (SIGKILL) while counting {trap.path}; trying the photo once more" in caplog.text
 

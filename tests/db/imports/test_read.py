@@ -6,7 +6,9 @@ import csv
 import datetime as dt
 import io
 import time
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 import xlsxwriter
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from db.errors import UnreadableFile
 from db.imports.read import ReadOptions, read_rows
 from db.imports.tables import Columns, records
+from tests.mutations import mutate, mutate_zip
 
 COLUMNS = Columns(("code", "quantity"), ("date",), {"cantidad": "quantity", "código": "code"})
 
@@ -181,6 +184,27 @@ def test_spreadsheets_that_cannot_be_read_are_told(tmp_path: Path) -> None:
         read_rows(tmp_path / "x.xlsx", ReadOptions(sheet="sales"))
     with pytest.raises(UnreadableFile, match="holds no row: the sheet is blank"):
         read_rows(tmp_path / "x.xlsx", ReadOptions(sheet="vacía"))
+
+
+def test_a_cell_far_from_the_table_is_told_before_room_is_made_for_all_between(tmp_path: Path) -> None:
+    """A file of 5 kB that took half a terabyte: the process was gone before it could say a word."""
+    path = tmp_path / "x.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["code", "quantity"])
+        sheet.write(1_048_575, 16_383, "x")
+    with pytest.raises(UnreadableFile, match="reaches over 17,179,869,184 cells"):
+        read_rows(path)
+
+
+def test_a_damaged_spreadsheet_is_told_wherever_the_damage_is(tmp_path: Path) -> None:
+    whole = workbook(tmp_path / "x.xlsx").read_bytes()
+    for number in range(200):
+        path = put(tmp_path, mutate(whole, Random(number)), "damaged.xlsx")
+        with suppress(UnreadableFile):
+            read_rows(path)
+        with suppress(UnreadableFile):
+            read_rows(put(tmp_path, mutate_zip(whole, Random(number)), "damaged.xlsx"))
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff"), max_size=12)

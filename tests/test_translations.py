@@ -1,0 +1,99 @@
+"""Every text that people see has its Spanish, and the file that the program reads is the one people edit."""
+
+from __future__ import annotations
+
+import gettext
+import io
+import pickle
+from decimal import Decimal
+
+import pytest
+
+from demeter_cli import language
+from demeter_cli.language import _, n_, number, percent, speaking, told
+from pipeline.words import Sentence
+from tools import make_translations as translations
+
+
+def test_every_marked_text_has_its_spanish_and_the_same_values() -> None:
+    catalogue = translations.updated()
+    assert len(catalogue) > 15
+    assert list(translations.problems(catalogue)) == []
+
+
+def test_no_translation_is_kept_of_a_text_that_is_gone() -> None:
+    kept = {message.id for message in translations.kept() if message.id}
+    assert kept - {message.id for message in translations.gathered() if message.id} == set()
+
+
+def test_the_compiled_file_is_made_from_the_one_that_people_edit() -> None:
+    compiled = translations.CATALOGUE.with_suffix(".mo").read_bytes()
+    assert compiled == translations.compiled(translations.kept())
+
+
+@pytest.mark.parametrize(
+    ("spanish", "complaint"),
+    [
+        ("", "no Spanish"),
+        ("fotos", "a value is missing"),
+        ("{m} fotos de {n}", "other values"),
+        ("{n fotos", "other values"),
+    ],
+)
+def test_a_missing_or_wrong_translation_is_found(spanish: str, complaint: str) -> None:
+    catalogue = translations.Catalog(locale="es_AR")
+    catalogue.add("{n} photos", spanish)
+    [problem] = translations.problems(catalogue)
+    assert problem.startswith(complaint)
+
+
+def test_what_is_compiled_can_be_read_back() -> None:
+    read = gettext.GNUTranslations(io.BytesIO(translations.compiled(translations.kept())))
+    assert read.gettext("Hand count") == "Conteo a mano"
+    assert read.ngettext("{n} label in {files}", "{n} labels in {files}", 1).startswith("{n} etiqueta ")
+
+
+def test_texts_and_numbers_follow_the_language_in_use() -> None:
+    with speaking("es"):
+        assert _("Hand count") == "Conteo a mano"
+        assert _("a text that nobody translated") == "a text that nobody translated"
+        assert n_("{n} label in {files}", "{n} labels in {files}", 2).startswith("{n} etiquetas ")
+        assert (number(1234567), number(Decimal("-1234.56"), 2)) == ("1.234.567", "-1.234,56")
+        assert percent(0.1234) == "12,3%"
+        assert _("") == ""
+    assert _("Hand count") == "Hand count"
+    assert (number(1234.5, 1), percent(0.5, 0)) == ("1,234.5", "50%")
+
+
+def test_an_unknown_language_is_english() -> None:
+    with speaking("es"):
+        with speaking("fr"):
+            assert language.chosen() == "en"
+        assert language.chosen() == "es"
+
+
+def test_a_sentence_is_plain_english_until_it_is_told() -> None:
+    inner = Sentence("To be returned before {day}.", day="1/2/2026")
+    outer = Sentence("{what} {n}", what=inner, n=3)
+    assert outer == "To be returned before 1/2/2026. 3"
+    assert isinstance(outer, str)
+    with speaking("es"):
+        assert told(outer) == "Para entregar antes del 1/2/2026. 3"
+        assert told("To be returned") == "To be returned"
+
+
+def test_a_counted_sentence_agrees_with_its_number() -> None:
+    one, many = (
+        Sentence.counted("{n} label in {files}", "{n} labels in {files}", n, files="a.pdf") for n in (1, 2)
+    )
+    assert (one, many) == ("1 label in a.pdf", "2 labels in a.pdf")
+    with speaking("es"):
+        assert (told(one), told(many)) == ("1 etiqueta en a.pdf", "2 etiquetas en a.pdf")
+
+
+def test_a_sentence_comes_whole_through_a_pipe() -> None:
+    sent = Sentence.counted("{n} label in {files}", "{n} labels in {files}", 1, files=Sentence("Date"))
+    came = pickle.loads(pickle.dumps(sent))
+    assert came == sent
+    with speaking("es"):
+        assert told(came) == "1 etiqueta en Fecha"
