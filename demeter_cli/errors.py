@@ -78,3 +78,12 @@ def while_interrupted(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def problem_of(error: BaseException | None) -> str | None:
+    """The sentence of what ended a command; None where it came to its end, whatever its code."""
+    if error is None or (
+        isinstance(getattr(error, "exit_code", None), int) and not hasattr(error, "message")
+    ):
+        return None
+    return str(getattr(error, "message", error)) or None

@@ -17,6 +17,7 @@ from demeter_cli.commands import (
     catalog,
     count,
     database,
+    doctor,
     estimate,
     explain,
     imports,
@@ -31,6 +32,7 @@ from demeter_cli.commands import (
     recount,
     report,
     runs,
+    schedule,
     seed,
     settings,
     stock,
@@ -108,6 +110,8 @@ app.add_typer(places.app, name="places")
 app.add_typer(users.app, name="users")
 app.command("audit-log")(audit_log.audit_log)
 app.add_typer(database.app, name="db")
+app.command("doctor")(doctor.doctor)
+app.add_typer(schedule.app, name="schedule")
 
 
 def _print_version(wanted: bool) -> None:

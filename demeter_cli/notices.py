@@ -6,6 +6,7 @@ hold secrets, so that nobody's words about an error are passed on, only their ki
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import platform
@@ -35,6 +36,8 @@ LARGEST_BODY = 90_000  # bytes; healthchecks.io keeps 100 kB
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 # Another run does the work, or will: nobody needs to come.
 NO_ALARM = frozenset({ExitCode.OK, ExitCode.BUSY})
+
+TROUBLES = (OSError, ValueError, smtplib.SMTPException, http.client.HTTPException)
 
 Send = Callable[[], None]
 
@@ -70,9 +73,31 @@ def _sendings(settings: Settings, report: RunReport, lines: Sequence[str]) -> li
         content = json.dumps({"text": report.summary, **report.as_json()}).encode()
         found.append(("the webhook", lambda: _post(hook, content, "application/json")))
     if settings.mail_to is not None:
-        message = _message(settings, report, body.decode())
+        message = _message(settings, report, body.decode("utf-8", "replace"))
         found.append(("the e-mail", lambda: _mail(settings, message)))
     return found
+
+
+def try_out(settings: Settings) -> list[str]:
+    """Send a trial to everybody who is told of runs. A sentence for each that did not take it."""
+    text = f"Demeter on {platform.node() or 'localhost'} can reach you. This is a trial; nothing is wrong."
+    trials: list[tuple[str, Send]] = []
+    url = _ping_url(settings, "process")
+    if url is not None:
+        trials.append(("the ping", lambda: _post(f"{url}/log", text.encode(), "text/plain")))
+    if settings.webhook_url is not None:
+        hook, content = settings.webhook_url.get_secret_value(), json.dumps({"text": text}).encode()
+        trials.append(("the webhook", lambda: _post(hook, content, "application/json")))
+    if settings.mail_to is not None:
+        message = _envelope(settings, "Demeter: a trial", text)
+        trials.append(("the e-mail", lambda: _mail(settings, message)))
+    refused = []
+    for what, send in trials:
+        try:
+            send()
+        except TROUBLES as error:
+            refused.append(f"{what} was not delivered ({_kind(error)}); correct its settings")
+    return refused
 
 
 def _ping_url(settings: Settings, command: str) -> str | None:
@@ -98,7 +123,7 @@ def _background(what: str, send: Send) -> threading.Thread:
     def attempt() -> None:
         try:
             send()
-        except (OSError, ValueError, smtplib.SMTPException, urllib.error.URLError) as error:
+        except TROUBLES as error:
             log.warning("%s was not delivered (%s)", what, _kind(error))
 
     thread = threading.Thread(target=attempt, name=what, daemon=True)
@@ -126,17 +151,20 @@ def _post(url: str, body: bytes, kind: str) -> None:
 
 
 def _message(settings: Settings, report: RunReport, text: str) -> EmailMessage:
+    end = f"{report.command} ended with {report.exit_code} ({report.outcome})"
+    return _envelope(settings, f"Demeter on {platform.node() or 'localhost'}: {end}", text)
+
+
+def _envelope(settings: Settings, subject: str, text: str) -> EmailMessage:
     host = platform.node() or "localhost"
     message = EmailMessage()
-    message["Subject"] = (
-        f"Demeter on {host}: {report.command} ended with {report.exit_code} ({report.outcome})"
-    )
+    message["Subject"] = subject
     message["From"] = settings.mail_from or f"demeter@{host}"
     message["To"] = settings.mail_to
     message["Date"] = formatdate()
     message["Message-ID"] = make_msgid(domain=host)
     message["Auto-Submitted"] = "auto-generated"  # so that nobody's holiday answers it
-    message.set_content(text.encode("utf-8", "replace").decode())
+    message.set_content(text)
     return message
 
 

@@ -9,6 +9,9 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from demeter_cli.errors import SettingsError
 
@@ -39,6 +42,22 @@ def told_to_everybody(path: Path, keys: Mapping[str, Any], names: Iterable[str])
             f"`chmod 600 {path}`, or put the secret into a file of its own and name that by "
             f"{PREFIX}{secrets[0].upper()}_FILE"
         )
+
+
+def shown(value: Any) -> str:
+    """A setting's value as anybody may see it: of an address its user, host and name, of a secret nothing."""
+    if value is None:
+        return ""
+    if not isinstance(value, SecretStr):
+        return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    try:
+        parts = urlsplit(value.get_secret_value())
+        where = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+    except ValueError:
+        return "***"
+    if not parts.scheme.startswith("postgres"):
+        return f"{parts.scheme}://{where}/***" if parts.scheme in ("http", "https") else "***"
+    return f"{parts.scheme}://{f'{parts.username}@' if parts.username else ''}{where}{parts.path}"
 
 
 def _content(variable: str, path: Path) -> str:

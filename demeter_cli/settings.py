@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -237,6 +238,35 @@ def secret_names(settings: type[BaseSettings]) -> frozenset[str]:
     return frozenset(
         name for name, field in settings.model_fields.items() if SecretStr in get_args(field.annotation)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A setting, its value as it may be shown, and where that comes from."""
+
+    name: str
+    value: str
+    source: str
+
+    def as_row(self) -> dict[str, str]:
+        return {"setting": self.name, "value": self.value, "from": self.source}
+
+
+def origins(config: Path | None) -> list[Origin]:
+    """Every setting with its value in force. Raises SettingsError as `load_settings` does."""
+    settings, path = load_settings(config), find_config(config)
+    keys = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    found = []
+    for name in Settings.model_fields:
+        variable = PREFIX + name.upper()
+        if os.environ.get(variable) is not None:
+            source = variable
+        elif os.environ.get(variable + "_FILE") and name in secret_names(Settings):
+            source = f"{variable}_FILE, {os.environ[variable + '_FILE']}"
+        else:
+            source = str(path) if name in keys else "default"
+        found.append(Origin(name, secrets.shown(getattr(settings, name)), source))
+    return found
 
 
 def _unknown_names(path: Path | None) -> list[str]:

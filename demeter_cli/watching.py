@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from demeter_cli import logs
-from demeter_cli.errors import ExitCode, code_of
+from demeter_cli.errors import ExitCode, code_of, problem_of
 from demeter_cli.run_report import PeakMemory, Problem, RunReport, save
 from demeter_cli.settings import os_login
 
@@ -103,7 +103,7 @@ class Watched(Watch):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         code = code_of(error)
-        report = self._report(code, None if error is None or not str(error) else str(error))
+        report = self._report(code, problem_of(error))
         log.info("%s", report.summary)
         if code == ExitCode.BUG and error is not None:  # Python will put it on stderr; the file wants it too
             log.info("unexpected %s", type(error).__name__, exc_info=error)
@@ -153,7 +153,7 @@ class Watched(Watch):
             peak_memory_bytes=sum(self._peak()) * 1024,
             statuses=dict(self.statuses),
             stages={name: round(seconds, 3) for name, seconds in self.stages.items()},
-            problem=storable(str(error)) if error is not None and str(error) else None,
+            problem=storable(problem) if (problem := problem_of(error)) else None,
         )
 
     @staticmethod

@@ -6,7 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from demeter_cli.settings import Settings
+    from demeter_cli.watching import Watch
     from pipeline.config import PipelineConfig
 
 
@@ -61,34 +62,51 @@ def process(
     Example: demeter process examples
     """
     from demeter_cli import output
-    from demeter_cli.batch import Batch, Request, model_identity
     from demeter_cli.settings import load_settings
-    from demeter_cli.site import has_embedded_database, open_database
     from demeter_cli.watching import Watch, watching
-    from pipeline.find import count_photos
 
     settings = load_settings(ctx.obj)
     output.be_quiet(quiet)
+    how = How(workers, dry_run, accept, wait, quiet, output_format)
     with watching(settings, "process") if not dry_run else nullcontext(Watch()) as watch:
-        total = count_photos(photos)
-        config, overlays = _config(settings, settings.workers_for(total, workers), accept)
-        if dry_run and settings.database_url is None and not has_embedded_database(settings):
-            _plan_first_run(total, settings)
-            return
-        model = model_identity(config)  # A damaged model is found before a database is made.
-        with open_database(settings) as connection:
-            request = Request(photos, place, total, retry, accept)
-            batch = Batch(connection, settings, config, model, request, watch=watch, wait=wait)
-            if dry_run:
-                _print_plan(batch.plan(), output_format)
-                return
-            rows = batch.run()
-            if quiet:
-                _print_in_a_line(rows)
-            else:
-                _print(connection, rows, overlays, output_format)
-        if batch.exit_code:
-            raise typer.Exit(batch.exit_code)
+        raise typer.Exit(_process(settings, watch, (photos, place, retry), how))
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """The options that say how, not what."""
+
+    workers: int | None
+    dry_run: bool
+    accept: bool
+    wait: float
+    quiet: bool
+    output_format: Format
+
+
+def _process(settings: Settings, watch: Watch, asked: tuple[list[str], str | None, bool], how: How) -> int:
+    """Count, or say what would be; the exit code."""
+    from demeter_cli.batch import Batch, Request, model_identity
+    from demeter_cli.site import has_embedded_database, open_database
+    from pipeline.find import count_photos
+
+    photos, place, retry = asked
+    total = count_photos(photos)
+    config, overlays = _config(settings, settings.workers_for(total, how.workers), how.accept)
+    if how.dry_run and settings.database_url is None and not has_embedded_database(settings):
+        _plan_first_run(total, settings)
+        return 0
+    model = model_identity(config)  # A damaged model is found before a database is made.
+    with open_database(settings) as connection:
+        request = Request(photos, place, total, retry, how.accept)
+        batch = Batch(connection, settings, config, model, request, watch=watch, wait=how.wait)
+        if how.dry_run:
+            _print_plan(batch.plan(), how.output_format)
+        elif how.quiet:
+            _print_in_a_line(batch.run())
+        else:
+            _print(connection, batch.run(), overlays, how.output_format)
+    return batch.exit_code
 
 
 def _config(settings: Settings, workers: int, accept: bool) -> tuple[PipelineConfig, Path]:

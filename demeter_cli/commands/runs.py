@@ -114,7 +114,7 @@ def _print(row: dict[str, Any]) -> None:
     if row["peak_memory_bytes"]:
         facts.append(("memory", f"{row['peak_memory_bytes'] / 1e6:.0f} MB at most"))
     facts += [(f"photos {status}", number) for status, number in row["statuses"].items()]
-    facts += [(f"seconds {stage}", seconds) for stage, seconds in row["stages"].items()]
+    facts += [(f"seconds {stage}", seconds) for stage, seconds in sorted(row["stages"].items())]
     told = [{"what": name.replace("_", " "), "value": _text(value)} for name, value in facts]
     output.print_table(told, {"what": "", "value": ""})
     for failure in row["failed"]:
