@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("demeter")
 
 Row = Mapping[str, Any]
+_quiet = False
 
 # Columns whose whole numbers are names, not amounts: they are typed in again, and never grouped.
 IDENTIFIERS = frozenset(
@@ -249,8 +250,17 @@ def say(message: str, *, wrap: bool = True) -> None:
     _print_line(_Console(highlight=False, emoji=False, markup=False), message, wrap)
 
 
+def be_quiet(quiet: bool) -> None:
+    """From now on `tell` says nothing but to the log."""
+    global _quiet  # noqa: PLW0603  one program, one stderr
+    _quiet = quiet
+
+
 def tell(message: str) -> None:
     """A line on stderr about what is going on; results are not meant."""
+    if _quiet:
+        log.info("%s", message)
+        return
     _print_line(_Console(stderr=True, highlight=False, emoji=False, markup=False), message, wrap=True)
 
 

@@ -162,7 +162,8 @@ def _hear(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[Phot
             worker.held.popleft()
             worker.since = time.monotonic()
             todo.in_a_row = 0
-            yield message
+            deaths = todo.deaths[message.photo.sha256]
+            yield replace(message, tries=1 + deaths) if deaths else message
 
 
 def _bury(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[PhotoOutcome]:
@@ -208,7 +209,7 @@ def _blame(suspect: Photo, cause: str, todo: _Todo) -> Iterator[PhotoOutcome]:
     else:
         reason = f"{printable(suspect.path)} ended its worker process {DEATHS_PER_PHOTO} times ({cause}); "
         reason += "try --workers 1"
-        yield PhotoFailure(suspect, reason, crashed=True)
+        yield PhotoFailure(suspect, reason, crashed=True, tries=DEATHS_PER_PHOTO)
 
 
 def _end(process: SpawnProcess) -> None:
