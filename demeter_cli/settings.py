@@ -52,6 +52,11 @@ class Settings(BaseSettings):
 
     period_key: Path | None = None
 
+    place_patterns: tuple[str, ...] = ()
+    rejected_dir: Path | None = None
+    watch_interval: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
+    watch_stable: Annotated[float, Field(ge=0, le=3600)] = 5.0
+
     storage_url: str | None = None
     s3_endpoint: str | None = None
     s3_region: str | None = None
@@ -125,7 +130,9 @@ class Settings(BaseSettings):
     otel_endpoint: str | None = None
     free_gb: Annotated[float, Field(ge=0)] = 10.0
 
-    @field_validator("data_dir", "period_key", "detector", "segmenter", "log_file", "metrics_file")
+    @field_validator(
+        "data_dir", "period_key", "rejected_dir", "detector", "segmenter", "log_file", "metrics_file"
+    )
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:
         return None if path is None else _expanded(path).absolute()

@@ -47,6 +47,11 @@ def count_photos(paths: Sequence[Path | str]) -> int:
     return sum(1 for _ in _once(_sources(paths)))
 
 
+def photo_paths(folder: Path) -> Iterator[Path]:
+    """The files below a folder that look like photos, unread; none if it is not there."""
+    return (entry for entry in _walk(folder) if isinstance(entry, Path))
+
+
 def own_folder(folder: Path) -> None:
     """Make a folder for pictures that we draw, so that no later search takes them for photos.
 
