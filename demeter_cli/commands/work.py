@@ -223,7 +223,7 @@ def configure(
         set_crop(connection, Codes.load(connection), session.place.code, crop, session.taken_at)
         return book_waiting(connection, [session.place.id], how)
 
-    _settle(load_settings(ctx.obj), work, user, output_format)
+    _settle(load_settings(ctx.obj), work, user, output_format, deciding=True)
 
 
 def retry(
@@ -297,16 +297,18 @@ def discard(
     _settle(load_settings(ctx.obj), work, user, output_format)
 
 
-def _settle(settings: Settings, work: Any, user: str | None, output_format: Format) -> None:
+def _settle(
+    settings: Settings, work: Any, user: str | None, output_format: Format, *, deciding: bool = False
+) -> None:
     """Do all of it or nothing, and print how each photo stands now."""
     from db.worklist import find_session
     from demeter_cli import output
-    from demeter_cli.site import COUNTERS, actor, booking, open_database, policy_of
+    from demeter_cli.site import COUNTERS, DECIDERS, actor, booking, open_database, policy_of
 
     with open_database(settings) as connection:
 
         def step() -> list[Saved]:
-            who = actor(connection, settings, *COUNTERS, user=user)
+            who = actor(connection, settings, *(DECIDERS if deciding else COUNTERS), user=user)
             done: list[Saved] = work(connection, (who, policy_of(settings)))
             return done
 
