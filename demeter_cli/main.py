@@ -33,6 +33,7 @@ from demeter_cli.commands import (
     seed,
     settings,
     stock,
+    storage,
     users,
 )
 from demeter_cli.completing import complete_codes
@@ -121,6 +122,7 @@ app.add_typer(settings.app, name="settings")
 app.add_typer(places.app, name="places")
 app.add_typer(users.app, name="users")
 app.command("audit-log")(audit_log.audit_log)
+app.add_typer(storage.app, name="storage")
 app.add_typer(database.app, name="db")
 
 
