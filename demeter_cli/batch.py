@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from demeter_cli.language import _
+from pipeline.words import Sentence
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -282,15 +285,20 @@ class Batch:
         from pipeline.find import printable
 
         first = self.claims[photo.sha256]
-        told = f"{printable(photo.path)} is the same photo as another one here; it counts once"
+        name = printable(photo.path)
+        same = _("{photo} is the same photo as another one here; it counts once.").format(photo=name)
         if place is not None and first.place is None:
             held = self.claims[photo.sha256] = replace(first, place=place)
             posted = book_done(self.connection, run, held).posted
             if photo.sha256 in self.rows:  # else it is still being counted, and gets its place when saved
                 self._add_row(photo, held, posted)
         elif place is not None and first.place is not None and place != first.place:
-            told += f", at {first.place.code} and not at {place.code}"
-        output.tell(f"{told}.")
+            same = _(
+                "{photo} is the same photo as another one here;"
+                " it counts once, at {place} and not at {other}."
+            )
+            same = same.format(photo=name, place=first.place.code, other=place.code)
+        output.tell(same)
 
     def plan(self) -> list[dict[str, Any]]:
         """What `run` would do, photo by photo."""
@@ -319,7 +327,11 @@ def _to_decide(session_id: int, reasons: list[str]) -> list[str]:
     if not reasons:
         return []
     return [
-        f"counted, not booked: {'; '.join(reasons)}. Look at it, then `demeter photos accept {session_id}`"
+        Sentence(
+            "counted, not booked: {reasons}. Look at it, then `demeter photos accept {session}`",
+            reasons="; ".join(reasons),
+            session=session_id,
+        )
     ]
 
 

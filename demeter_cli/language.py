@@ -138,6 +138,11 @@ def day(value: dt.date) -> str:
     return f"{value:%d/%m/%Y}" if _chosen == "es" else f"{value:%Y-%m-%d}"
 
 
+def month(value: dt.date) -> str:
+    """2026-11 in English, 11/2026 in Spanish."""
+    return f"{value:%m/%Y}" if _chosen == "es" else f"{value:%Y-%m}"
+
+
 def moment(value: dt.datetime) -> str:
     """A day and the time on a clock, to the minute."""
     return f"{day(value)} {value:%H:%M}"
@@ -149,7 +154,8 @@ def _recognised(text: str) -> str:
         if found := made.fullmatch(text):
             values = {name: told(value) for name, value in found.groupdict().items()}
             return _without_formats(pattern).format(**values)
-    return text
+    parts = text.split("; ")
+    return "; ".join(map(_recognised, parts)) if len(parts) > 1 else text
 
 
 @lru_cache

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from textwrap import wrap as wrap_words
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -247,6 +248,16 @@ def _written(key: str, value: Any) -> str:
 def say(message: str, *, wrap: bool = True) -> None:
     """A line of results for people. `wrap=False` keeps a path in one piece, to be copied."""
     _print_line(_Console(highlight=False, emoji=False, markup=False), message, wrap)
+
+
+def say_beside(heading: str, text: str) -> None:
+    """A line of results with its heading; on a terminal, what goes on below stands under the text."""
+    console = _Console(highlight=False, emoji=False, markup=False)
+    width = console.width - len(heading) - 1 if console.is_terminal else len(text) + 1
+    lines = wrap_words(text, max(width, 20), break_long_words=False, break_on_hyphens=False) or [""]
+    for position, line in enumerate(lines):
+        shown = heading if position == 0 else " " * len(heading)
+        console.print(f"{shown} {line}", soft_wrap=True)
 
 
 def tell(message: str) -> None:

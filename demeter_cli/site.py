@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from demeter_cli import output
 from demeter_cli.completing import renew_codes
+from demeter_cli.language import _
 from demeter_cli.settings import Settings, os_login, shipped
 
 if TYPE_CHECKING:
@@ -128,7 +129,11 @@ def _fill_new_database(url: str, settings: Settings) -> None:
     from db.engine import connect
     from db.seeds import load_seeds
 
-    output.tell(f"New database in {settings.data_dir}: creating tables and loading the demo nursery.")
+    output.tell(
+        _("New database in {data_dir}: creating tables and loading the demo nursery.").format(
+            data_dir=settings.data_dir
+        )
+    )
     migrate.upgrade(url)
     with connect(url) as connection:
         for folder in ("seeds", "seeds/demo"):
