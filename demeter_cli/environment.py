@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from contextlib import suppress
 from pathlib import Path
 
 from demeter_cli.errors import SettingsError
@@ -23,8 +24,10 @@ def find_config(explicit: Path | None) -> Path | None:
         if not named.is_file():
             raise SettingsError(f"the settings file {named} does not exist")
         return named
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-    for folder in (Path.cwd(), home / "demeter"):
+    folders = [Path.cwd()]
+    with suppress(RuntimeError):  # nobody's home, as in a container that was started with a bare number
+        folders.append(Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "demeter")
+    for folder in folders:
         if (folder / FILE_NAME).is_file():
             return folder / FILE_NAME
     return None
@@ -57,7 +60,9 @@ def shows_utf8() -> bool:
 def data_dir_wanted(config: Path | None) -> Path:
     """The setting `data_dir`, without reading the others."""
     named = _setting("data_dir", config)
-    return Path(named).expanduser().absolute() if named else default_data_dir()
+    with suppress(RuntimeError):  # `load_settings` tells of it
+        return Path(named).expanduser().absolute() if named else default_data_dir()
+    return default_data_dir()
 
 
 def database_wanted() -> str:

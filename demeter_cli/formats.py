@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated
 
@@ -24,6 +25,31 @@ UserOption = Annotated[
         "--user", metavar="EMAIL", help="Who acts (default: the setting, else who is logged in here)."
     ),
 ]
+
+
+def _seconds(text: str | float) -> float:
+    """`90`, `forever`. Raises BadParameter."""
+    if text == "forever":
+        return math.inf
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise typer.BadParameter(f"{text!r} is no number of seconds like 90, and not the word forever")
+    return seconds
+
+
+WaitOption = Annotated[
+    float,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS|forever",
+        parser=_seconds,
+        help="While another run goes on: wait for it so long (default: give up at once, exit code 75).",
+    ),
+]
+
 
 # A counted photo in a table: key and heading. The figures are those of the photographed bed.
 COUNT_COLUMNS = {

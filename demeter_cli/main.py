@@ -17,6 +17,7 @@ from demeter_cli.commands import (
     catalog,
     count,
     database,
+    doctor,
     estimate,
     explain,
     imports,
@@ -30,6 +31,8 @@ from demeter_cli.commands import (
     reconcile,
     recount,
     report,
+    runs,
+    schedule,
     seed,
     settings,
     stock,
@@ -62,26 +65,28 @@ class DemeterGroup(TyperGroup):
         except (typer.Exit, typer.Abort):
             raise
         except tuple(_known_errors()) as error:
-            from demeter_cli.errors import exit_code
+            from demeter_cli.errors import exit_code, while_interrupted
 
-            if _while_interrupted(error):
+            if while_interrupted(error):
                 raise _interrupted() from None
             log.error("%s", error, exc_info=log.isEnabledFor(logging.DEBUG))
             raise typer.Exit(int(exit_code(error) or 1)) from None
 
 
+# A person, cron, systemd or docker, and a connection that is lost. All end a command in the same way.
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """Once: a second signal would cut short what the first began, and leave workers or a server behind."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _interrupted() -> typer.Exit:
     log.error("%s", Sentence("interrupted; run the same command again to finish the rest"))
     return typer.Exit(130)
-
-
-def _while_interrupted(error: BaseException | None) -> bool:
-    """Whether this broke while Ctrl-C or SIGTERM was unwinding the command, such as a query cut short."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _known_errors() -> list[type[BaseException]]:
@@ -113,6 +118,7 @@ stock.app.command("show")(explain.show)
 app.command("explain")(explain.explain)
 app.add_typer(photos.app, name="photos")
 app.add_typer(period.app, name="period")
+app.add_typer(runs.app, name="runs")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
 app.add_typer(catalog.app, name="catalog")
@@ -124,6 +130,8 @@ app.add_typer(users.app, name="users")
 app.command("audit-log")(audit_log.audit_log)
 app.add_typer(storage.app, name="storage")
 app.add_typer(database.app, name="db")
+app.command("doctor")(doctor.doctor)
+app.add_typer(schedule.app, name="schedule")
 
 
 def _print_version(wanted: bool) -> None:
@@ -144,6 +152,10 @@ def demeter(
         int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for everything.")
     ] = 0,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines.")] = False,
+    log_file: Annotated[
+        Path | None,
+        typer.Option("--log-file", help="Write logs into this file as well (default: the setting log_file)."),
+    ] = None,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -158,14 +170,28 @@ def demeter(
     from demeter_cli.environment import language_wanted
 
     language.use(language_wanted(config))
-    # cron, systemd and docker stop programs with SIGTERM; both signals end a run in the same way.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
     logs.configure(verbose, log_json)
+    if log_file is not None:
+        _log_to(log_file, config, log_json)
     ctx.obj = config
     if ctx.invoked_subcommand is None:
         from demeter_cli.state import show_state
 
         show_state(config)
+
+
+def _log_to(path: Path, config: Path | None, as_json: bool) -> None:
+    """As the settings say, but into this file."""
+    from dataclasses import replace
+
+    from demeter_cli import logs
+    from demeter_cli.settings import load_settings
+
+    wanted = load_settings(config).logging_to(path.expanduser().absolute())
+    logs.to_file(replace(wanted, style="json") if as_json else wanted)
 
 
 def main() -> None:

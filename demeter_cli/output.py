@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("demeter")
 
 Row = Mapping[str, Any]
+_quiet = False
 
 # Columns whose whole numbers are names, not amounts: they are typed in again, and never grouped.
 IDENTIFIERS = frozenset(
@@ -260,8 +261,17 @@ def say_beside(heading: str, text: str) -> None:
         console.print(f"{shown} {line}", soft_wrap=True)
 
 
+def be_quiet(quiet: bool) -> None:
+    """From now on `tell` says nothing but to the log."""
+    global _quiet  # noqa: PLW0603  one program, one stderr
+    _quiet = quiet
+
+
 def tell(message: str) -> None:
     """A line on stderr about what is going on; results are not meant."""
+    if _quiet:
+        log.info("%s", message)
+        return
     _print_line(_Console(stderr=True, highlight=False, emoji=False, markup=False), message, wrap=True)
 
 

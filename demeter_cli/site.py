@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from demeter_cli import output
@@ -66,7 +68,7 @@ def open_database(settings: Settings, *, prepared: bool = True) -> Iterator[Conn
         with connect(url) as connection:
             is_new = migrate.current(connection) is None
             connection.rollback()
-        if prepared and is_new and settings.database_url is None:
+        if prepared and settings.database_url is None and (is_new or _filling(settings).exists()):
             _fill_new_database(url, settings)
         with connect(url) as connection:
             if prepared:
@@ -124,17 +126,25 @@ def has_embedded_database(settings: Settings) -> bool:
     return (settings.data_dir / "postgres" / "PG_VERSION").exists()
 
 
+def _filling(settings: Settings) -> Path:
+    """A file that is there from before the first table until after the last seed: what a killed command left
+    undone in between, the next one does. All of it may be repeated."""
+    return settings.data_dir / "postgres.filling"
+
+
 def _fill_new_database(url: str, settings: Settings) -> None:
     from db import migrate
     from db.engine import connect
     from db.seeds import load_seeds
 
-    output.tell(
-        _("New database in {data_dir}: creating tables and loading the demo nursery.").format(
-            data_dir=settings.data_dir
-        )
-    )
-    migrate.upgrade(url)
-    with connect(url) as connection:
-        for folder in ("seeds", "seeds/demo"):
-            load_seeds(connection, shipped(folder))
+    with _filling(settings).open("a") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)  # of several first commands, one
+        if not _filling(settings).exists():
+            return  # another one did it while we waited
+        new = _("New database in {data_dir}: creating tables and loading the demo nursery.")
+        output.tell(new.format(data_dir=settings.data_dir))
+        migrate.upgrade(url)
+        with connect(url) as connection:
+            for folder in ("seeds", "seeds/demo"):
+                load_seeds(connection, shipped(folder))
+        _filling(settings).unlink()

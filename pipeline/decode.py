@@ -66,8 +66,8 @@ def decode(
 
     16-bit samples are scaled to 8 bits, transparency is laid over black, colour profiles are ignored.
     `reduce` 2, 4 or 8 gives sides of ceil(side / reduce), for JPEG in a fraction of the time.
-    `max_pixels` and `min_side` concern the photo before reduction. Raises PhotoError, also if `sha256` is given
-    and the file's is another.
+    `max_pixels` and `min_side` concern the photo before reduction. Raises PhotoError, also if the file's
+    sha256 is not the one given.
     """
     require_opencv()
     shown = printable(path)

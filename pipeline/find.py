@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 
 from pipeline.errors import NoPhotos, StorageError
+from pipeline.printable import printable as printable
 from pipeline.types import Photo, PhotoFailure
 from pipeline.words import Sentence
 
@@ -46,14 +47,6 @@ def count_photos(paths: Sequence[Path | str]) -> int:
     return sum(1 for _ in _once(_sources(paths)))
 
 
-def printable(path: Path | str) -> str:
-    """The path as text that is safe on a terminal and in a database: one line, no control characters.
-
-    Bytes that are not UTF-8 are shown as `\\xe9`, what is not printable as `\\n`, `\\x1b` or `\\u202e`.
-    """
-    return "".join(char if char.isprintable() else _escaped(char) for char in os.fspath(path))
-
-
 def own_folder(folder: Path) -> None:
     """Make a folder for pictures that we draw, so that no later search takes them for photos.
 
@@ -81,12 +74,6 @@ def own_folder(folder: Path) -> None:
                 strerror=error.strerror,
             )
         ) from error
-
-
-def _escaped(char: str) -> str:
-    if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8, as Python smuggles it through str
-        return f"\\x{ord(char) - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def _sources(paths: Sequence[Path | str]) -> list[Iterator[Entry]]:

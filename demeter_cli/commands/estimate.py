@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from demeter_cli.errors import ExitCode
-from demeter_cli.formats import Format
+from demeter_cli.formats import Format, WaitOption
 from demeter_cli.language import N_, _
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def estimate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
     ] = False,
+    wait: WaitOption = 0.0,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Estimate again what is hidden in photos counted before, and book the difference.
@@ -66,7 +67,7 @@ def estimate(
         return
     with open_database(settings) as connection:
         restating = Restating(connection, settings, open_store(settings), config, card)
-        rows = restating.plan(choice) if dry_run else restating.run(choice, model)
+        rows = restating.plan(choice) if dry_run else restating.run(choice, model, wait)
     _print(rows, output_format, dry_run=dry_run)
     failed = sum(row["outcome"] == "failed" for row in rows)
     if failed:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from demeter_cli.settings import Settings
     from pipeline.storage import Store
 
-app = typer.Typer(no_args_is_help=True, help="Look after the files of photos.")
+app = typer.Typer(no_args_is_help=True)
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be copied; copy nothing.")]
 Delete = Annotated[
