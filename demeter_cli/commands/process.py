@@ -15,6 +15,7 @@ import typer
 
 from demeter_cli.formats import Format, WaitOption
 from demeter_cli.language import N_, _, number
+from demeter_cli.vocabulary import word
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -124,8 +125,9 @@ def _print_in_a_line(rows: list[dict[str, Any]]) -> None:
 
     waiting = Counter(row["status"] for row in rows if row["status"] not in FINE)
     if waiting:
-        told = ", ".join(f"{count} {status}" for status, count in sorted(waiting.items()))
-        output.say(f"{len(rows)} photos: {told}; `demeter photos list` shows what each waits for.")
+        told = ", ".join(f"{number(count)} {word(status)}" for status, count in sorted(waiting.items()))
+        waits = _("{n} photos: {told}; `demeter photos list` shows what each waits for.")
+        output.say(waits.format(n=number(len(rows)), told=told))
 
 
 COLUMNS = {"photo": N_("photo"), "place": N_("place")}
