@@ -141,6 +141,21 @@ def test_every_way_to_show_an_unmarked_text_is_recognised(source: str) -> None:
     assert list(unmarked_lines(ast.parse(source))) == [1]
 
 
+def test_no_text_is_marked_inside_an_f_string_where_it_would_not_be_gathered() -> None:
+    lost = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for folder in ("demeter_cli", "db", "pipeline")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for outer in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(outer, ast.JoinedStr)
+        for node in ast.walk(outer)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if node.func.id in {"_", "n_", "N_", "Sentence"}
+        and any(isinstance(given, ast.Constant) for given in node.args)
+    ]
+    assert lost == []
+
+
 def unmarked_lines(tree: ast.AST) -> Iterator[int]:
     """Lines in which a text with words in it is shown as it stands."""
     for node in ast.walk(tree):
