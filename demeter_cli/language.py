@@ -42,6 +42,9 @@ def use(language: str) -> None:
     """From now on, texts are in this language; in English where it is no key of `LANGUAGES`."""
     global _chosen  # noqa: PLW0603  one program speaks one language at a time
     _chosen = language if language in LANGUAGES else "en"
+    # Typer asks gettext for the few words of its own; it finds them where the locale, too, is Spanish.
+    gettext.bindtextdomain("demeter", str(LOCALES))
+    gettext.textdomain("demeter" if _chosen == "es" else "messages")
 
 
 def chosen() -> str:
