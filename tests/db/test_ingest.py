@@ -223,7 +223,7 @@ def test_photos_in_work_when_all_workers_died_are_set_aside_after_some_runs(demo
     for _ in range(MOST_ATTEMPTS):
         run = begin(demo)
         assert take(demo, run, photo, place_).verdict is Verdict.COUNT
-        end_run(demo, run, RunStatus.FAILED, (1, 0), blamed=True)
+        end_run(demo, run, RunStatus.FAILED, lambda: (1, 0, None), blamed=True)
     assert take(demo, begin(demo), photo, place_).verdict is Verdict.SET_ASIDE
 
 
@@ -233,7 +233,7 @@ def test_a_session_that_the_server_ended_costs_no_attempt(demo: Connection, demo
     ours = demo.scalar(select(func.pg_backend_pid()))
     with connect(demo_url) as administrator:
         administrator.execute(select(func.pg_terminate_backend(ours)))
-        end_run(demo, run, RunStatus.FAILED, (1, 0))
+        end_run(demo, run, RunStatus.FAILED, lambda: (1, 0, None))
         waiting = administrator.execute(select(PhotoSession.status, PhotoSession.attempts)).one()
         assert waiting == (SessionStatus.PENDING, 0)
         assert administrator.scalar(select(Run.status)) == RunStatus.FAILED
@@ -290,7 +290,7 @@ def test_only_one_run_at_a_time(demo: Connection, demo_url: str) -> None:
     with (
         run_lock(demo),
         connect(demo_url) as other,
-        pytest.raises(Busy, match="another run"),
+        pytest.raises(Busy, match="is at work in this database"),
         run_lock(other),
     ):
         pass
