@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, Text, cast, func, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from db.errors import NotFound
 from db.models.photos import Image, PhotoSession, Run
@@ -65,15 +66,20 @@ class RunRow:
     pid: int | None
 
 
-def figures(connection: Connection) -> Figures:
+def by_status(connection: Connection) -> dict[str, tuple[int, dt.datetime]]:
+    """Photos by the status of their last session: how many, and since when the oldest has it."""
     newest = (
         select(PhotoSession.status, PhotoSession.created_at)
-        .distinct(PhotoSession.image_id)
+        .ext(distinct_on(PhotoSession.image_id))
         .order_by(PhotoSession.image_id, PhotoSession.id.desc())
         .subquery()
     )
     of_status = select(newest.c.status, func.count(), func.min(newest.c.created_at)).group_by(newest.c.status)
-    found = {row[0]: (row[1], row[2]) for row in connection.execute(of_status)}
+    return {row[0]: (row[1], row[2]) for row in connection.execute(of_status)}
+
+
+def figures(connection: Connection) -> Figures:
+    found = by_status(connection)
     uncounted = connection.execute(
         select(func.count(), func.min(Image.created_at)).where(
             Image.status == ImageStatus.UPLOADED.value,

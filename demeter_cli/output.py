@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -283,27 +291,37 @@ def _print_line(console: Console, message: str, wrap: bool) -> None:
 Advance = Callable[[int], None]  # called after each photo with the plants found in it
 
 
+class _Rate(ProgressColumn):
+    """Photos a minute, over the last half minute."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else _("{n}/min").format(n=number(task.speed * 60)))
+
+
 @contextmanager
 def photo_progress(total: int) -> Iterator[Advance]:
-    """Photos, rate and time left on a terminal; nothing under cron. It disappears when done."""
+    """Photos, plants, rate and time left on a terminal; nothing under cron. It disappears when done.
+
+    On a narrow terminal the figures stay, and the bar and the rate go.
+    """
     console = _Console(stderr=True)
     plants = 0
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
+    columns: list[ProgressColumn] = [
         MofNCompleteColumn(),
         TextColumn(_("photos")),
         TextColumn(_("{task.fields[plants]} plants")),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task(_("Counting"), total=total, plants=0)
+        TimeRemainingColumn(compact=True),
+    ]
+    if console.width >= 60:
+        columns[:0] = [TextColumn("{task.description}"), BarColumn(bar_width=20)]
+    if console.width >= 80:
+        columns[-1:-1] = [_Rate()]
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(_("Counting"), total=total, plants="0")
 
         def advance(found: int) -> None:
             nonlocal plants
             plants += found
-            progress.update(task, advance=1, plants=plants)
+            progress.update(task, advance=1, plants=number(plants))
 
         yield advance
