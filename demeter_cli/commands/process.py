@@ -112,7 +112,7 @@ def _process(settings: Settings, watch: Watch, asked: tuple[list[str], str | Non
             _print_in_a_line(batch.run())
         else:
             shown = store.where(f"processed/{today.isoformat()}")
-            _print(connection, batch.run(), shown, how.output_format)
+            _print(connection, batch.run(), (shown, ZoneInfo(settings.timezone)), how.output_format)
     return batch.exit_code
 
 
@@ -137,10 +137,14 @@ CSV_COLUMNS = (
 )
 
 
-def _print(connection: Connection, rows: list[dict[str, Any]], overlays: str, output_format: Format) -> None:
+def _print(
+    connection: Connection, rows: list[dict[str, Any]], shown: tuple[str, ZoneInfo], output_format: Format
+) -> None:
+    """`shown` is where the pictures are, and the site's time zone."""
     from demeter_cli import counted, output
     from demeter_cli.commands.report import print_stock, stock_rows, warn_of_expired
 
+    overlays, zone = shown
     touched = {row["place"] for row in rows if row.get("place")}
     stock = [row for row in stock_rows(connection) if row["place"] in touched]
     warn_of_expired(connection, stock)
@@ -167,7 +171,7 @@ def _print(connection: Connection, rows: list[dict[str, Any]], overlays: str, ou
         output.say(hint)
     if stock:
         output.say("")
-        print_stock(stock, _("Stock of these places"))
+        print_stock(stock, _("Stock of these places"), zone)
     if any(row.get("overlay") and not row["known"] for row in rows):
         output.say("")
         output.say(_("Pictures of what was counted: {overlays}").format(overlays=overlays), wrap=False)

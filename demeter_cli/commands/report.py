@@ -73,7 +73,7 @@ def stock(
             output.print_csv(rows, CSV_COLUMNS)
         case Format.TABLE if rows:
             title = _("Stock as of {moment}").format(moment=written(moment)) if moment else _("Stock")
-            print_stock(rows, title)
+            print_stock(rows, title, ZoneInfo(settings.timezone))
         case Format.TABLE:
             output.say(
                 _("No stock: nothing had been booked until then.")
@@ -123,7 +123,8 @@ def print_value(
             output.say(_("No stock: nothing has been booked."))
 
 
-def print_stock(rows: list[dict[str, Any]], title: str) -> None:
+def print_stock(rows: list[dict[str, Any]], title: str, zone: ZoneInfo) -> None:
+    """Times are those of the clock at the site."""
     from demeter_cli import output
 
     columns = {
@@ -139,7 +140,7 @@ def print_stock(rows: list[dict[str, Any]], title: str) -> None:
         columns["corrected"] = N_("corrected")
     shown = [
         {
-            **row,
+            **output.local(row, zone),
             "interval": output.interval(row["low"], row["high"]),
             "corrected": output.signed(row["correction"]),
         }
