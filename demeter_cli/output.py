@@ -33,6 +33,7 @@ from demeter_cli.language import _, day, moment, number, told
 from demeter_cli.terminal import write_utf8
 from demeter_cli.vocabulary import word
 from pipeline.errors import StorageError
+from pipeline.words import Sentence
 
 if TYPE_CHECKING:
     from pipeline.types import PhotoFailure
@@ -251,6 +252,8 @@ def _written(key: str, value: Any) -> str:
             written = day(value)
         case str() if key in WORDS:
             written = word(value)
+        case Sentence():
+            written = told(value)
     return written
 
 
