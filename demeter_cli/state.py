@@ -127,6 +127,8 @@ def _waiting(found: Overview) -> Iterator[str]:
 
 def _next(found: Overview, now: dt.datetime) -> Iterator[str]:
     """What to do, the most urgent first."""
+    if found.last_run is not None and found.last_run.status in ("failed", "interrupted"):
+        yield _("the last run did not finish: run it again, it does the rest")
     if found.undecided:
         yield _("demeter photos list, then demeter photos accept or reject")
     for status in found.waiting:

@@ -71,6 +71,20 @@ def test_it_shows_stock_work_and_the_next_step_in_ten_lines(demo_url: str, langu
     assert [words for words in wanted[language] if words not in told.out] == []
 
 
+def test_a_run_that_was_cut_short_is_the_first_thing_to_do(demo_url: str) -> None:
+    shop = Shop(demo_url)
+    with shop.database() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO runs (command, model, config_hash, status, finished_at)"
+                " VALUES ('process', 'plant', 'x', 'interrupted', now())"
+            )
+        )
+    told = shop.run().out
+    assert "interrupted" in told
+    assert "Next        the last run did not finish: run it again" in told
+
+
 def test_a_database_that_cannot_be_reached_is_an_error_as_everywhere(tmp_path: Path) -> None:
     address = f"postgresql:///nothing?host={tmp_path}"
     told = CliRunner().invoke(app, [], env={"DEMETER_DATABASE_URL": address})
