@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from sqlalchemy import literal, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from demeter_cli import language
 from demeter_cli.language import speaking, told
@@ -79,3 +81,13 @@ def test_figures_in_sentences_follow_the_language_but_numbers_of_things_do_not()
         assert "1 y 1.000.000, no 2.000.000" in told(sentence)
         assert "12345" in told(movement)
     assert language.chosen() == "en"
+
+
+def test_a_sentence_goes_into_the_database_as_its_english(shop: Shop) -> None:
+    sentence = Sentence("book the count that waits")
+    with shop.database() as connection:
+        stored = connection.scalar(select(literal(sentence)))
+        document = connection.scalar(select(literal([sentence], JSONB)))
+    assert (stored, document) == ("book the count that waits", ["book the count that waits"])
+    with speaking("es"):
+        assert told(stored) == "registrar el conteo que espera"
