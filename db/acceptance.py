@@ -20,6 +20,7 @@ from db.models.vocabulary import CountStatus, SessionStatus
 from db.plausible import Counted, Expected, Limits, doubts
 from db.sessions import tallies
 from db.stock import PhotoCount, Tally, book_photo_count, reject_counts
+from pipeline.words import Sentence
 
 Where = tuple[int, Lot, dt.datetime]  # place, what grows there, when the photo was taken
 
@@ -37,7 +38,7 @@ def book_session(
         with connection.begin_nested():
             return status, _post(connection, how, session_id, where)
     except LedgerRefused as refusal:
-        sentence = f"counted, but not booked: {refusal}"
+        sentence = Sentence("counted, but not booked: {refusal}", refusal=refusal)
         connection.execute(
             update(PhotoSession)
             .where(PhotoSession.id == session_id)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from demeter_cli.errors import ExitCode
+from demeter_cli.language import _
 from demeter_cli.watching import PhotoEvent, Watch
 from pipeline.printable import printable
 
@@ -307,7 +308,8 @@ class Batch:
         from demeter_cli import output
 
         first = self.claims[photo.sha256]
-        told = f"{printable(photo.path)} is the same photo as another one here; it counts once"
+        name = printable(photo.path)
+        same = _("{photo} is the same photo as another one here; it counts once.").format(photo=name)
         if place is not None and first.place is None:
             self.locator.assigned[photo.sha256] = ("name", place)
             held = self.claims[photo.sha256] = replace(first, place=place)
@@ -315,8 +317,12 @@ class Batch:
             if photo.sha256 in self.rows:  # else it is still being counted, and gets its place when saved
                 self._add_row(photo, held, posted)
         elif place is not None and first.place is not None and place != first.place:
-            told += f", at {first.place.code} and not at {place.code}"
-        output.tell(f"{told}.")
+            same = _(
+                "{photo} is the same photo as another one here;"
+                " it counts once, at {place} and not at {other}."
+            )
+            same = same.format(photo=name, place=first.place.code, other=place.code)
+        output.tell(same)
 
     def plan(self) -> list[dict[str, Any]]:
         """What `run` would do, photo by photo."""

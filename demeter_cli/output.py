@@ -12,11 +12,20 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from textwrap import wrap as wrap_words
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +33,7 @@ from demeter_cli.language import _, day, moment, number, told
 from demeter_cli.terminal import write_utf8
 from demeter_cli.vocabulary import word
 from pipeline.errors import StorageError
+from pipeline.words import Sentence
 
 if TYPE_CHECKING:
     from pipeline.types import PhotoFailure
@@ -242,12 +252,24 @@ def _written(key: str, value: Any) -> str:
             written = day(value)
         case str() if key in WORDS:
             written = word(value)
+        case Sentence():
+            written = told(value)
     return written
 
 
 def say(message: str, *, wrap: bool = True) -> None:
     """A line of results for people. `wrap=False` keeps a path in one piece, to be copied."""
     _print_line(_Console(highlight=False, emoji=False, markup=False), message, wrap)
+
+
+def say_beside(heading: str, text: str) -> None:
+    """A line of results with its heading; on a terminal, what goes on below stands under the text."""
+    console = _Console(highlight=False, emoji=False, markup=False)
+    width = console.width - len(heading) - 1 if console.is_terminal else len(text) + 1
+    lines = wrap_words(text, max(width, 20), break_long_words=False, break_on_hyphens=False) or [""]
+    for position, line in enumerate(lines):
+        shown = heading if position == 0 else " " * len(heading)
+        console.print(f"{shown} {line}", soft_wrap=True)
 
 
 def be_quiet(quiet: bool) -> None:
@@ -272,27 +294,37 @@ def _print_line(console: Console, message: str, wrap: bool) -> None:
 Advance = Callable[[int], None]  # called after each photo with the plants found in it
 
 
+class _Rate(ProgressColumn):
+    """Photos a minute, over the last half minute."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else _("{n}/min").format(n=number(task.speed * 60)))
+
+
 @contextmanager
 def photo_progress(total: int) -> Iterator[Advance]:
-    """Photos, rate and time left on a terminal; nothing under cron. It disappears when done."""
+    """Photos, plants, rate and time left on a terminal; nothing under cron. It disappears when done.
+
+    On a narrow terminal the figures stay, and the bar and the rate go.
+    """
     console = _Console(stderr=True)
     plants = 0
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
+    columns: list[ProgressColumn] = [
         MofNCompleteColumn(),
         TextColumn(_("photos")),
         TextColumn(_("{task.fields[plants]} plants")),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task(_("Counting"), total=total, plants=0)
+        TimeRemainingColumn(compact=True),
+    ]
+    if console.width >= 60:
+        columns[:0] = [TextColumn("{task.description}"), BarColumn(bar_width=20)]
+    if console.width >= 80:
+        columns[-1:-1] = [_Rate()]
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(_("Counting"), total=total, plants="0")
 
         def advance(found: int) -> None:
             nonlocal plants
             plants += found
-            progress.update(task, advance=1, plants=plants)
+            progress.update(task, advance=1, plants=number(plants))
 
         yield advance

@@ -112,8 +112,11 @@ def _source(path: Path) -> Iterator[Entry]:
         return iter((path,))
     return _peek(
         _walk(path),
-        f"{printable(path)} holds no photo ({', '.join(sorted(EXTENSIONS))}); hidden files and Demeter's own"
-        " pictures do not count.",
+        Sentence(
+            "{folder} holds no photo ({kinds}); hidden files and Demeter's own pictures do not count.",
+            folder=printable(path),
+            kinds=", ".join(sorted(EXTENSIONS)),
+        ),
     )
 
 
@@ -177,7 +180,9 @@ def _matches(pattern: Path) -> Iterator[Entry]:
         ) from error
     matches.sort(key=lambda match: [_natural(part) for part in match.parts])
     named = bool(wanted.suffix) and not _MAGIC.search(wanted.suffix)
-    return _peek(_expand(matches, named), f"{shown} matches no photo: check the spelling.")
+    return _peek(
+        _expand(matches, named), Sentence("{shown} matches no photo: check the spelling.", shown=shown)
+    )
 
 
 def _expand(matches: Iterable[Path], named: bool) -> Iterator[Entry]:
@@ -248,15 +253,17 @@ def _open_without_waiting(path: str, flags: int) -> int:
 def _unreadable(path: Path, error: OSError) -> PhotoFailure:
     match error:
         case PermissionError():
-            why = "may not be read by this user: give read permission, or run as its owner."
+            why = Sentence("may not be read by this user: give read permission, or run as its owner.")
         case FileNotFoundError():
-            why = "is gone, or is a link to a file that is: it was there when its folder was listed."
+            why = Sentence(
+                "is gone, or is a link to a file that is: it was there when its folder was listed."
+            )
         case IsADirectoryError():
-            why = "has become a folder: run again."
+            why = Sentence("has become a folder: run again.")
         case _:
-            why = f"cannot be read: {error.strerror}. Check the disk or the card."
+            why = Sentence("cannot be read: {reason}. Check the disk or the card.", reason=error.strerror)
     return _failure(path, why)
 
 
 def _failure(path: Path, why: str) -> PhotoFailure:
-    return PhotoFailure(Photo(path, "", 0), f"{printable(path)} {why}")
+    return PhotoFailure(Photo(path, "", 0), Sentence("{photo} {problem}", photo=printable(path), problem=why))
