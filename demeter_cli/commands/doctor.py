@@ -51,7 +51,8 @@ def doctor(
     checks = _checks(ctx.obj, quick=quick)
     rows = [
         {"check": one.name, "state": one.state.value, "found": one.found, "remedy": one.remedy}
-        for one in shown
+        for one in checks
+        if not quiet or one.state != "ok"
     ]
     if rows or output_format is not Format.TABLE:
         _print(rows, COLUMNS, output_format)

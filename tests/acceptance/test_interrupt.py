@@ -57,7 +57,7 @@ def is_alive(pid: int) -> bool:
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_run_leaves_no_worker_behind_and_the_next_run_finishes_the_rest(
     site: Site, crops: list[Path], stop: signal.Signals
 ) -> None:
