@@ -2,7 +2,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs
+.PHONY: help demo test check format faults docs man
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,5 +23,11 @@ format:  ## Put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+faults:  ## Hurt it in every way we know, and see that nothing is lost (an hour; ARGS="--only kill --times 5")
+	$(BIN)/python -m tools.faults $(ARGS)
+
 docs:  ## Write docs/cli.md anew from the commands
 	$(BIN)/python tools/make_cli_docs.py
+
+man:  ## Write man pages into build/man
+	$(BIN)/python tools/make_man_pages.py

@@ -30,6 +30,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 from sqlalchemy import URL
 
 from db.embedded_cluster import (
@@ -53,6 +54,7 @@ Notify = Callable[[str], None]
 _PAUSE = 0.02  # seconds between two looks
 _FIRST_WORD = 2.0  # seconds until a person is told what we wait for
 _NEXT_WORD = 30.0
+_LONGEST_RESTART = 10.0  # seconds that a stop waits for a restart
 _LONGEST_STOP = 30.0  # seconds until a server that was asked to stop is made to
 _LARGEST_LOG = 1_000_000  # bytes; a larger one is set aside at the next start, and replaces the one before
 
@@ -84,27 +86,28 @@ class EmbeddedServer:
 
 @contextmanager
 def embedded_server(
-    data_dir: Path, *, fsync: bool = True, notify: Notify = log.warning
+    data_dir: Path, *, fsync: bool = True, notify: Notify = log.warning, longest_stop: float = _LONGEST_STOP
 ) -> Iterator[EmbeddedServer]:
     """Use the server of `data_dir`, started if need be; the last one out stops it.
 
     May be entered by many processes and threads at once. A child made by `os.fork` inside the block has no
     share of its own: when its parent leaves, the server may stop. Recovery after a power cut may take as long
-    as it needs; `notify` then gets a sentence for the user now and again.
+    as it needs; `notify` then gets a sentence for the user now and again. A server that has not stopped after
+    `longest_stop` seconds is made to; nothing that was committed is lost by that.
 
     Raises EmbeddedServerError when the server cannot be started.
     """
     with _sentences(data_dir):
         site = Site(data_dir.resolve(), server_account())
         prepare(site)
-    with _counted_in(site, notify):
+    with _counted_in(site, notify, longest_stop):
         with _sentences(data_dir):
             created = _ensure_ready(site, fsync=fsync, notify=notify)
         yield EmbeddedServer(_url(site), created, site.data_dir)
 
 
 @contextmanager
-def _counted_in(site: Site, notify: Notify) -> Iterator[None]:
+def _counted_in(site: Site, notify: Notify, longest_stop: float) -> Iterator[None]:
     process = os.getpid()
     with _lock_file(site, "users") as users:
         for _ in _patiently(notify, f"Another command is still stopping PostgreSQL in {site.cluster}."):
@@ -115,7 +118,7 @@ def _counted_in(site: Site, notify: Notify) -> Iterator[None]:
         finally:
             # A forked child that unwinds must not stop its parent's server.
             if os.getpid() == process and _lock(users, fcntl.LOCK_EX):
-                _stop(site, notify)
+                _stop(site, notify, longest_stop)
 
 
 def _ensure_ready(site: Site, *, fsync: bool, notify: Notify) -> bool:
@@ -185,27 +188,48 @@ def _launch(site: Site, programs: Path, alive: int, *, fsync: bool) -> None:
     threading.Thread(target=server.wait, name="reap postgres", daemon=True).start()
 
 
-def _stop(site: Site, notify: Notify) -> None:
+def _stop(site: Site, notify: Notify, longest: float) -> None:
     # A server that still recovers is left to it: else a person who loses patience would never see the end.
     server = _listening_process(site) if _is_ready(site) else None
     if not server:  # or it runs in another container, where its number means nothing to us
         return
+    _let_restart(site, notify)
     with suppress(ProcessLookupError):
         os.kill(server, signal.SIGINT)  # "fast": refuse newcomers, end sessions, write everything out
-    deadline = time.monotonic() + _LONGEST_STOP
+    deadline = time.monotonic() + longest
     for _ in _patiently(notify, f"PostgreSQL is still writing its data in {site.cluster} before it stops."):
         with _alone(site) as alive:
             if alive is not None:
                 break
         if time.monotonic() > deadline:
-            # PostgreSQL 18 waits for ever if it is asked in the moment in which it restarts after a crash of its
-            # own. "Immediate" ends it; nothing committed is lost, and the next start recovers.
+            # "Immediate": nothing committed is lost, and the next start recovers.
             deadline = float("inf")
             if _listening_process(site) == server:
                 os.kill(server, signal.SIGQUIT)
     if site.socket_folder != site.cluster:
         with suppress(OSError):
             site.socket_folder.rmdir()
+
+
+def _let_restart(site: Site, notify: Notify) -> None:
+    """Wait, not for ever, while the server restarts after a crash of its own.
+
+    Asked to stop in that moment, PostgreSQL 18 never does: its checkpointer is started and not told.
+    """
+    deadline = time.monotonic() + _LONGEST_RESTART
+    for _ in _patiently(notify, f"PostgreSQL is restarting in {site.cluster} before it stops."):
+        if _answers(site) or _listening_process(site) is None or time.monotonic() > deadline:
+            return
+
+
+def _answers(site: Site) -> bool:
+    try:
+        psycopg.connect(
+            host=str(site.socket_folder), port=PORT, user=ROLE, dbname=DATABASE, connect_timeout=2
+        ).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _is_ready(site: Site) -> bool:

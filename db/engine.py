@@ -93,6 +93,16 @@ def guard() -> Iterator[None]:
         raise DatabaseUnavailable(message) from error
 
 
+def reopened(connection: Connection) -> bool:
+    """Whether the connection broke. If so, its next statement opens a new one, without locks and settings."""
+    if not connection.invalidated:
+        if not connection.connection.driver_connection.closed:  # type: ignore[union-attr]
+            return False
+        connection.invalidate()
+    connection.rollback()
+    return True
+
+
 def parse_address(address: str | URL) -> URL:
     """Read `postgresql://user:password@host:port/name`, also spelt postgres:// or postgresql+psycopg://."""
     try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -12,13 +14,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from db.acceptance import book_session
 from db.batches import Lot
+from db.engine import guard, reopened
 from db.engine import retry as begin_again
+from db.errors import DatabaseUnavailable
 from db.models.photos import Image, PhotoSession
-from db.models.vocabulary import ImageStatus, SessionStatus
+from db.models.vocabulary import ImageStatus, RunStatus, SessionStatus
 from db.partitions import ensure_partitions
 from db.places import Place
 from db.repeats import find_repeat
-from db.runs import RunInfo
+from db.runs import Account, RunInfo, finish_run
 from db.sessions import (
     NOW_OR_LATER,
     Stored,
@@ -36,6 +40,7 @@ from db.sessions import (
 from db.stock import lot_at
 from pipeline.types import Photo, PhotoFailure, PhotoResult, PhotoStatus
 
+_LOOKS_FOR_THE_SERVER = (1.0, 2.0)  # seconds between two
 # A photo that ended this many attempts without a result is left alone.
 MOST_ATTEMPTS = 3
 
@@ -151,6 +156,38 @@ def release_claims(connection: Connection, run: RunInfo) -> None:
                 error_message=None,
             )
         )
+
+
+def end_run(
+    connection: Connection,
+    run: RunInfo,
+    status: RunStatus,
+    account: Callable[[], tuple[int, int, Account | None]],
+    *,
+    blamed: bool = False,
+) -> None:
+    """Give back what is not done and close the run. Then `account` says how many photos there were, how many
+    failed, and how it went.
+
+    What was in work counts an attempt only if it is `blamed`.
+    Where the connection broke, this is tried over a new one: that a server was restarted is not the photos'
+    fault.
+    """
+    known = reopened(connection)
+    for pause in (*_LOOKS_FOR_THE_SERVER, None):
+        try:
+            with guard():
+                connection.rollback()
+                if not blamed:
+                    release_claims(connection, run)
+                finish_run(connection, run, status, *account())
+            return
+        except DatabaseUnavailable:
+            reopened(connection)
+            if pause is not None:
+                time.sleep(pause)
+            elif not known:  # else it is told of already
+                raise
 
 
 def waits(status: str, accept: bool) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL, Connection, text
 
 from db.engine import connect
-from db.errors import SchemaMismatch
+from db.errors import Busy, SchemaMismatch
 from db.partitions import DAYS_AHEAD, ensure_partitions
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def upgrade(address: str | URL) -> None:
     Several programs may do it at once.
 
     Each revision is a transaction: one that fails leaves the database at the revision before it. Raises
-    SchemaMismatch, and changes nothing, when the database is ahead of this program.
+    SchemaMismatch, and changes nothing, when the database is ahead of this program; and Busy while a run
+    counts into it, which was begun for the tables as they are.
     """
     from alembic import command
 
@@ -42,6 +43,7 @@ def upgrade(address: str | URL) -> None:
 
     with connect(address) as connection:
         _refuse_unknown(current(connection))
+        _keep_runs_out(connection)
         command.upgrade(_config(connection), "head")
         connection.commit()
         ensure_partitions(connection, dt.datetime.now(dt.UTC).date(), DAYS_AHEAD + 1)
@@ -87,6 +89,15 @@ def draft(address: str | URL, message: str) -> None:
     with connect(address) as connection:
         rev_id = f"{int(head()) + 1:04}"
         command.revision(_config(connection), message, autogenerate=True, rev_id=rev_id)
+
+
+def _keep_runs_out(connection: Connection) -> None:
+    """As long as the connection lasts. Other upgrades are let in: they wait for each other."""
+    from db.runs import RUN_LOCK
+
+    if not connection.scalar(text("SELECT pg_try_advisory_lock_shared(:lock)"), {"lock": RUN_LOCK}):
+        raise Busy("a run is counting into this database; upgrade it when the run has finished")
+    connection.commit()
 
 
 def _refuse_unknown(revision: str | None) -> None:

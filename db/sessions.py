@@ -54,13 +54,14 @@ ESTIMATE_REALS = (
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Where the files of a photo are, as keys under the photo folder, and when it was taken. `evidence` is a
+    """Where the files of a photo are, as keys of the store, and when it was taken. `evidence` is a
     key and the sha256 of the file."""
 
     original_key: str
     overlay_key: str | None
     captured_at: dt.datetime | None
     evidence: tuple[str, str] | None = None
+    thumbnail_key: str | None = None
 
 
 def save_image(connection: Connection, image_id: uuid.UUID, result: PhotoResult, stored: Stored) -> None:
@@ -72,6 +73,7 @@ def save_image(connection: Connection, image_id: uuid.UUID, result: PhotoResult,
         .where(Image.id == image_id)
         .values(
             storage_key=stored.original_key,
+            thumbnail_key=stored.thumbnail_key,
             content_type=f"image/{info.format.lower()}",
             width_px=info.width,
             height_px=info.height,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from demeter_cli.language import _
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -52,7 +55,11 @@ def start(
         photos = _readable(candidates(connection, draw.wanted), settings)
         if len(photos) > MOST_PHOTOS:
             kept = np.random.default_rng(seed).choice(len(photos), MOST_PHOTOS, replace=False)
-            output.tell(f"{MOST_PHOTOS} of {len(photos)} photos were drawn, and the tiles from these.")
+            output.tell(
+                _("{most_photos} of {n} photos were drawn, and the tiles from these.").format(
+                    most_photos=MOST_PHOTOS, n=len(photos)
+                )
+            )
             photos = [photos[i] for i in sorted(kept)]
         _require_enough_tiles(photos, draw.tiles)
         population = _population(connection, photos)
@@ -81,14 +88,18 @@ def _readable(photos: list[Candidate], settings: Settings) -> list[Candidate]:
     """Those whose originals are where they were stored. Raises NotFound if none is."""
     from db.errors import NotFound
     from demeter_cli import output
+    from demeter_cli.site import open_store
 
-    there = [photo for photo in photos if (settings.photo_dir / photo.original_key).is_file()]
+    store = open_store(settings)
+    there = [photo for photo in photos if store.stat(photo.original_key) is not None]
     if not there:
-        raise NotFound(
-            f"none of the {len(photos)} originals is in {settings.photo_dir}: is it another data_dir?"
-        )
+        raise NotFound(f"none of the {len(photos)} originals is in {store.name}: is it another data_dir?")
     if len(there) < len(photos):
-        output.tell(f"{len(photos) - len(there)} of {len(photos)} originals are missing; they take no part.")
+        output.tell(
+            _("{missing} of {n} originals are missing; they take no part.").format(
+                missing=len(photos) - len(there), n=len(photos)
+            )
+        )
     return there
 
 
@@ -129,21 +140,26 @@ def write_sheet(connection: Connection, settings: Settings, audit: AuditRow, fol
     from db.audits import tiles_of
     from demeter_cli.language import day
     from demeter_cli.sheet_words import sheet_words
+    from demeter_cli.site import open_store
     from pipeline.audit.sheet import Sheet, SheetTile, write_sheet
+    from pipeline.storage import as_file
 
-    tiles = tuple(
-        SheetTile(
-            number=row.number,
-            place=row.place,
-            product=row.product,
-            day=day(row.taken.date()),
-            photo=settings.photo_dir / row.original_key,
-            frame=row.count.tile.frame,
+    rows, store = tiles_of(connection, audit), open_store(settings)
+    with ExitStack() as held:
+        photos = {key: held.enter_context(as_file(store, key)) for key in {row.original_key for row in rows}}
+        tiles = tuple(
+            SheetTile(
+                number=row.number,
+                place=row.place,
+                product=row.product,
+                day=day(row.taken.date()),
+                photo=photos[row.original_key],
+                frame=row.count.tile.frame,
+            )
+            for row in rows
         )
-        for row in tiles_of(connection, audit)
-    )
-    sheet = Sheet(audit.code, sheet_words(settings.today(audit.expires_at)), tiles)
-    return write_sheet(folder, sheet, int(settings.max_megapixels * 1e6))
+        sheet = Sheet(audit.code, sheet_words(settings.today(audit.expires_at)), tiles)
+        return write_sheet(folder, sheet, int(settings.max_megapixels * 1e6))
 
 
 def ask(connection: Connection, audit: AuditRow, rows: list[TileRow], by: str) -> None:
@@ -194,7 +210,7 @@ def record_file(
     most = {row.number: most_plausible(row.count.tile.frame.expected) for row in rows}
     answers = read_answers(data, audit.code, most)
     for line, sentence in answers.complaints:
-        output.tell(f"line {line}: {sentence}")
+        output.tell(_("line {line}: {sentence}").format(line=line, sentence=sentence))
     if answers.complaints:
         bad = "one line" if len(answers.complaints) == 1 else f"{len(answers.complaints)} lines"
         raise AuditRefused(

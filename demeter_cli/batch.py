@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
     from db.ingest import Claim
     from db.places import Place, PlaceIndex
-    from db.runs import Policy, RunInfo
+    from db.runs import Account, Policy, RunInfo
     from demeter_cli.settings import Settings
     from pipeline.config import PipelineConfig
+    from pipeline.storage import Store
     from pipeline.types import Photo, PhotoFailure, PhotoOutcome, PhotoResult, Spacing
 
 
@@ -43,6 +45,7 @@ class Batch:
 
     connection: Connection
     settings: Settings
+    store: Store
     config: PipelineConfig
     model: tuple[str, str]  # name and sha256
     request: Request
@@ -54,14 +57,17 @@ class Batch:
 
     def run(self) -> list[dict[str, Any]]:
         """Count what is new and book it. On any way out, what is finished is saved."""
-        from db.ingest import release_claims
+        from db import migrate
+        from db.ingest import end_run
         from db.models.vocabulary import RunStatus
-        from db.runs import finish_run, run_lock, start_run
+        from db.runs import run_lock, start_run
         from demeter_cli import output
         from demeter_cli.site import COUNTERS, actor
+        from pipeline.errors import WorkerCrash
         from pipeline.find import own_folder
 
         with run_lock(self.connection, "process", self.wait, output.tell):
+            migrate.check(self.connection)  # an upgrade may have come before us
             places, fixed = self._places()
             user = actor(self.connection, self.settings, *COUNTERS)
             self.connection.rollback()
@@ -70,25 +76,26 @@ class Batch:
             fingerprint = self.config.fingerprint()
             run = start_run(self.connection, "process", self.model, fingerprint, user, self._policy())
             self.watch.begun(run, self.connection)
-            status = RunStatus.FAILED
+            status, blamed = RunStatus.FAILED, False
             try:
                 self._count(run, places, fixed)
                 status = RunStatus.FINISHED
             except KeyboardInterrupt:
                 status = RunStatus.INTERRUPTED
                 raise
+            except WorkerCrash:
+                blamed = True  # else photos that end every worker would stop every night
+                raise
             finally:
-                alive = not self.connection.invalidated
-                statuses = [row["status"] for row in self.rows.values()]
-                if alive:
-                    self.connection.rollback()
-                    release_claims(self.connection, run)
-                self.watch.counted(statuses, self.connection if alive else None)
-                if alive:
-                    account = self.watch.account(sys.exception(), self.exit_code)
-                    failed = statuses.count("failed")
-                    finish_run(self.connection, run, status, len(self.rows), failed, account)
+                error = sys.exception()
+                end_run(self.connection, run, status, lambda: self._account(error), blamed=blamed)
         return sorted(self.rows.values(), key=lambda row: str(row["photo"]))
+
+    def _account(self, error: BaseException | None) -> tuple[int, int, Account | None]:
+        """Photos, failures and how it went, once the claims are given back."""
+        statuses = [row["status"] for row in self.rows.values()]
+        self.watch.counted(statuses, self.connection)
+        return len(statuses), statuses.count("failed"), self.watch.account(error, self.exit_code)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -206,21 +213,35 @@ class Batch:
     def _store(self, held: Claim, result: PhotoResult) -> Any:
         """Put the original and the evidence where they are kept, before any row says that they are there."""
         from db.sessions import Stored
-        from pipeline.storage import SUFFIX_OF_FORMAT, evidence_key, original_key, store_bytes, store_original
+        from pipeline.storage import SUFFIX_OF_FORMAT, evidence_key, original_key, thumbnail_key
+        from pipeline.thumbnail import SUFFIX
 
-        root = self.settings.photo_dir
         suffix = SUFFIX_OF_FORMAT.get(result.info.format, result.photo.path.suffix)
         key = original_key(result.photo.sha256, suffix, held.first_met.date())
-        store_original(root, key, result.photo)
+        self.store.put_file(key, result.photo.path, result.photo.sha256)
         taken = result.info.taken_at
         if taken is not None and taken.tzinfo is None:
             taken = taken.replace(tzinfo=ZoneInfo(self.settings.timezone))
-        overlay = result.overlay.relative_to(root).as_posix() if result.overlay else None
-        evidence = None
+        thumbnail = evidence = None
+        if result.thumbnail is not None:
+            thumbnail = thumbnail_key(result.photo.sha256, SUFFIX, held.first_met.date())
+            self.store.put_bytes(thumbnail, result.thumbnail)
         if result.evidence is not None:
             beside = evidence_key(result.photo.sha256, held.session_id, held.first_met.date())
-            evidence = (beside, store_bytes(root, beside, result.evidence))
-        return Stored(key, overlay, taken, evidence)
+            evidence = (beside, self.store.put_bytes(beside, result.evidence))
+        return Stored(key, self._store_overlay(result.overlay), taken, evidence, thumbnail)
+
+    def _store_overlay(self, drawn: Path | None) -> str | None:
+        """The key of a picture that a worker drew; where the store is no folder, it goes there now."""
+        from pipeline.storage import OVERLAYS, sha256_of
+
+        if drawn is None:
+            return None
+        key = f"{OVERLAYS}/{drawn.parent.name}/{drawn.name}"
+        if self.store.local(key) is None:
+            self.store.put_file(key, drawn, sha256_of(drawn))
+            drawn.unlink()
+        return key
 
     def _add_row(self, photo: Photo, held: Claim, posted: int | None, known: bool = False) -> None:
         from db.corrections import step_of
@@ -256,7 +277,7 @@ class Batch:
             "booked": posted,
             "warnings": [*session.warnings, *_to_decide(held.session_id, waits)],
             "error": session.error,
-            "overlay": session.overlay_key and str(self.settings.photo_dir / session.overlay_key),
+            "overlay": session.overlay_key and self.store.where(session.overlay_key),
             "correction": step and step.plants,
             "audit": step and step.audit,
             "main": main,

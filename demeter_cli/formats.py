@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from demeter_cli.language import N_
+
 
 class Format(StrEnum):
     """How results are printed."""
@@ -51,11 +53,11 @@ WaitOption = Annotated[
 
 # A counted photo in a table: key and heading. The figures are those of the photographed bed.
 COUNT_COLUMNS = {
-    "seen": "seen",
-    "hidden": "hidden",
-    "total": "total",
-    "interval": "90% range",
-    "neighbours": "neighbours",
-    "seconds": "sec",
-    "status": "status",
+    "seen": N_("seen"),
+    "hidden": N_("hidden"),
+    "total": N_("total"),
+    "interval": N_("90% range"),
+    "neighbours": N_("neighbours"),
+    "seconds": N_("sec"),
+    "status": N_("status"),
 }

@@ -7,11 +7,13 @@ import logging
 import sys
 from collections import deque
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from demeter_cli.language import N_, _, told, why
 from pipeline.printable import harmless, one_line
 
 CHATTY = ("PIL", "alembic", "botocore", "boto3", "opentelemetry", "sahi", "sqlalchemy", "urllib3")
@@ -126,7 +128,7 @@ def _file_handler(wanted: LogFile) -> logging.Handler:
                 sys.stderr.write(f"warning: the log file {wanted.path} cannot be written: {reason.lower()}\n")
 
         def close(self) -> None:
-            for _ in range(2):  # what cannot be written must not keep its lock from being given back
+            for _again in range(2):  # what cannot be written must not keep its lock from being given back
                 with suppress(OSError):
                     super().close()
 
@@ -147,14 +149,21 @@ def _file_handler(wanted: LogFile) -> logging.Handler:
     )
 
 
+_LEVELS = {"WARNING": N_("warning"), "ERROR": N_("error"), "CRITICAL": N_("error")}
+
+
 class _PlainFormatter(logging.Formatter):
-    """Like a command's own messages: `warning: …`."""
+    """Like a command's own messages: `warning: …`, in the language of whoever sits at the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
+        said = record.args[0] if isinstance(record.args, tuple) and record.args else None
+        if record.msg == "%s" and isinstance(said, str | BaseException):
+            record = copy(record)  # other handlers write English
+            record.args = (why(said) if isinstance(said, BaseException) else told(said),)
         text = harmless(super().format(record))
         if record.levelno < logging.WARNING:
             return text
-        return f"{record.levelname.lower()}: {text}"
+        return f"{_(_LEVELS.get(record.levelname, record.levelname.lower()))}: {text}"
 
 
 class _FileFormatter(logging.Formatter):

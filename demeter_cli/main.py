@@ -36,14 +36,22 @@ from demeter_cli.commands import (
     seed,
     settings,
     stock,
+    storage,
     users,
 )
+from demeter_cli.completing import complete_codes
+from demeter_cli.terminal import fit_streams
+from pipeline.words import Sentence
 
 log = logging.getLogger("demeter")
 
 
 class DemeterGroup(TyperGroup):
-    """Turns a known error into one line on stderr and its exit code."""
+    """Turns a known error into one line on stderr and its exit code; lets the shell complete codes."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        complete_codes(self)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -65,8 +73,19 @@ class DemeterGroup(TyperGroup):
             raise typer.Exit(int(exit_code(error) or 1)) from None
 
 
+# A person, cron, systemd or docker, and a connection that is lost. All end a command in the same way.
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """Once: a second signal would cut short what the first began, and leave workers or a server behind."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _interrupted() -> typer.Exit:
-    log.error("interrupted; run the same command again to finish the rest")
+    log.error("%s", Sentence("interrupted; run the same command again to finish the rest"))
     return typer.Exit(130)
 
 
@@ -79,7 +98,7 @@ def _known_errors() -> list[type[BaseException]]:
 app = typer.Typer(
     name="demeter",
     cls=DemeterGroup,
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -109,6 +128,7 @@ app.add_typer(settings.app, name="settings")
 app.add_typer(places.app, name="places")
 app.add_typer(users.app, name="users")
 app.command("audit-log")(audit_log.audit_log)
+app.add_typer(storage.app, name="storage")
 app.add_typer(database.app, name="db")
 app.command("doctor")(doctor.doctor)
 app.add_typer(schedule.app, name="schedule")
@@ -140,20 +160,27 @@ def demeter(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Count the plants in greenhouse photos and keep the nursery's stock ledger."""
+    """Count the plants in greenhouse photos and keep the nursery's stock ledger.
+
+    Alone, it shows the state of the site and what to do next.
+
+    Example: demeter process examples
+    """
     from demeter_cli import language, logs
     from demeter_cli.environment import language_wanted
 
     language.use(language_wanted(config))
-    # cron, systemd and docker stop programs with SIGTERM, a terminal that closes with SIGHUP: both end a run
-    # as Ctrl-C does. nohup has SIGHUP ignored; that stays so.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
     logs.configure(verbose, log_json)
     if log_file is not None:
         _log_to(log_file, config, log_json)
     ctx.obj = config
+    if ctx.invoked_subcommand is None:
+        from demeter_cli.state import show_state
+
+        show_state(config)
 
 
 def _log_to(path: Path, config: Path | None, as_json: bool) -> None:
@@ -168,6 +195,7 @@ def _log_to(path: Path, config: Path | None, as_json: bool) -> None:
 
 
 def main() -> None:
+    fit_streams()
     app()
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from demeter_cli.settings import Settings
     from pipeline.config import PipelineConfig
     from pipeline.kept import Kept
+    from pipeline.storage import Store
     from pipeline.types import PhotoResult
     from pipeline.weights import ModelCard
 
@@ -24,6 +25,7 @@ class Restating:
 
     connection: Connection
     settings: Settings
+    store: Store
     config: PipelineConfig
     card: ModelCard
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -124,12 +126,11 @@ class Restating:
         """Raises StorageError."""
         from pipeline.errors import StorageError
         from pipeline.kept import unpack
-        from pipeline.storage import read_bytes
 
         if standing.evidence is None:
             raise StorageError("it was counted before evidence was kept; count the photo again")
         key, sha256 = standing.evidence
-        return unpack(read_bytes(self.settings.photo_dir, key, sha256), key)
+        return unpack(self.store.read_bytes(key, sha256), key)
 
     def _spacings(self, standing: Standing) -> Any:
         from db.standing import spacings_at

@@ -52,6 +52,16 @@ class Settings(BaseSettings):
 
     period_key: Path | None = None
 
+    storage_url: str | None = None
+    s3_endpoint: str | None = None
+    s3_region: str | None = None
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_encryption: Literal["none", "AES256", "aws:kms"] = "none"
+    s3_kms_key: str | None = None
+    s3_timeout: Annotated[float, Field(gt=0, le=600)] = 30.0
+    s3_attempts: Annotated[int, Field(ge=1, le=20)] = 5
+
     detector: Path | None = None
     segmenter: Path | None = None
     runtime: str = "auto"
@@ -95,6 +105,7 @@ class Settings(BaseSettings):
 
     workers: Annotated[int, Field(ge=0)] | None = None
     threads: Annotated[int, Field(ge=0)] = 0
+    photo_timeout: Annotated[float, Field(ge=0)] = 600.0
 
     log_file: Path | None = None
     log_style: Literal["plain", "json"] = "plain"
@@ -117,7 +128,15 @@ class Settings(BaseSettings):
     @field_validator("data_dir", "period_key", "detector", "segmenter", "log_file", "metrics_file")
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser().absolute()
+        return None if path is None else _expanded(path).absolute()
+
+    @field_validator("storage_url")
+    @classmethod
+    def _is_a_place(cls, url: str | None) -> str | None:
+        scheme, separator, rest = (url or "").partition("://")
+        if separator and (scheme not in ("file", "s3") or not rest.strip("/")):
+            raise ValueError("name a folder, or a bucket as s3://bucket/prefix")
+        return url or None
 
     @field_validator("timezone")
     @classmethod
@@ -157,11 +176,8 @@ class Settings(BaseSettings):
         return init_settings, env_settings, files, toml
 
     @property
-    def overlay_dir(self) -> Path:
-        return self.data_dir / "photos" / "processed"
-
-    @property
     def photo_dir(self) -> Path:
+        """Where the files of photos are kept, unless `storage_url` names another place."""
         return self.data_dir / "photos"
 
     @property
@@ -210,6 +226,7 @@ class Settings(BaseSettings):
             gate=GateConfig(**{name: getattr(self, f"gate_{name}") for name in GateConfig.__slots__}),
             workers=workers,
             threads=self.threads,
+            patience=self.photo_timeout,
             device=self.device,
             precision=self.precision,
             cache_dir=cache_dir(),
@@ -301,6 +318,13 @@ def _sentence(item: Any) -> str:
     if item["loc"][0] in secret_names(Settings):  # whatever its form
         return f"the setting {name} cannot be used: {problem}"
     return f"the setting {name} cannot be {item['input']!r}: {problem}"
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("there is no home folder that ~ could mean; write the path out") from error
 
 
 def shipped(relative: str) -> Path:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from demeter_cli import output
+from demeter_cli.completing import renew_codes
 from demeter_cli.settings import Settings, os_login, shipped
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic import SecretStr
     from sqlalchemy import Connection
 
+    from pipeline.storage import Store
 
 T = TypeVar("T")
 # Who may do what, besides an admin, who may do all of it. The system counts photos by itself, every night.
@@ -60,13 +67,16 @@ def open_database(settings: Settings, *, prepared: bool = True) -> Iterator[Conn
         with connect(url) as connection:
             is_new = migrate.current(connection) is None
             connection.rollback()
-        if prepared and is_new and settings.database_url is None:
+        if prepared and settings.database_url is None and (is_new or _filling(settings).exists()):
             _fill_new_database(url, settings)
         with connect(url) as connection:
             if prepared:
                 migrate.check(connection)
                 connection.rollback()
             yield connection
+            if prepared:
+                connection.rollback()  # what was to be kept is committed by now
+                renew_codes(connection)
 
 
 @contextmanager
@@ -81,9 +91,44 @@ def database_url(settings: Settings) -> Iterator[str]:
         yield server.url
 
 
+def open_store(settings: Settings) -> Store:
+    """Where the files of photos are: the folder of this installation, or what `storage_url` names."""
+    from pipeline.storage import S3Options
+    from pipeline.storage import open_store as opened
+
+    def plain(secret: SecretStr | None) -> str | None:
+        return secret.get_secret_value() if secret else None
+
+    options = S3Options(
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key=plain(settings.s3_access_key),
+        secret_key=plain(settings.s3_secret_key),
+        encryption=None if settings.s3_encryption == "none" else settings.s3_encryption,
+        kms_key=settings.s3_kms_key,
+        timeout=settings.s3_timeout,
+        attempts=settings.s3_attempts,
+    )
+    return opened(settings.storage_url, settings.photo_dir, options, settings.data_dir / "state")
+
+
+def overlay_folder(settings: Settings, store: Store, day: dt.date) -> Path:
+    """Where workers draw a day's pictures: in the store where it is a folder, else beside it, to be sent."""
+    from pipeline.storage import OVERLAYS
+
+    key = f"{OVERLAYS}/{day.isoformat()}"
+    return store.local(key) or settings.data_dir / "staging" / key
+
+
 def has_embedded_database(settings: Settings) -> bool:
     """Whether an earlier command made the embedded database."""
     return (settings.data_dir / "postgres" / "PG_VERSION").exists()
+
+
+def _filling(settings: Settings) -> Path:
+    """A file that is there from before the first table until after the last seed: what a killed command left
+    undone in between, the next one does. All of it may be repeated."""
+    return settings.data_dir / "postgres.filling"
 
 
 def _fill_new_database(url: str, settings: Settings) -> None:
@@ -91,8 +136,13 @@ def _fill_new_database(url: str, settings: Settings) -> None:
     from db.engine import connect
     from db.seeds import load_seeds
 
-    output.tell(f"New database in {settings.data_dir}: creating tables and loading the demo nursery.")
-    migrate.upgrade(url)
-    with connect(url) as connection:
-        for folder in ("seeds", "seeds/demo"):
-            load_seeds(connection, shipped(folder))
+    with _filling(settings).open("a") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)  # of several first commands, one
+        if not _filling(settings).exists():
+            return  # another one did it while we waited
+        output.tell(f"New database in {settings.data_dir}: creating tables and loading the demo nursery.")
+        migrate.upgrade(url)
+        with connect(url) as connection:
+            for folder in ("seeds", "seeds/demo"):
+                load_seeds(connection, shipped(folder))
+        _filling(settings).unlink()

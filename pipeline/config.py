@@ -87,6 +87,7 @@ class PipelineConfig:
     precision: str = "auto"  # or "f32", "bf16", "int8": the networks' arithmetic
     cache_dir: Path | None = None
     overlay_dir: Path | None = field(default=None)
+    patience: float = 600.0  # seconds that a worker may take for one photo; 0: for ever
     keep_evidence: bool = False  # whether results bring what they can be estimated from again
     trusted_pickles: tuple[str, ...] = ()  # sha256 of weights that may run code of their own when loaded
 
@@ -101,6 +102,7 @@ class PipelineConfig:
             "precision",
             "cache_dir",
             "overlay_dir",
+            "patience",
             "keep_evidence",
             "trusted_pickles",
             "detector",

@@ -17,6 +17,7 @@ from pathlib import Path
 from pipeline.errors import NoPhotos, StorageError
 from pipeline.printable import printable as printable
 from pipeline.types import Photo, PhotoFailure
+from pipeline.words import Sentence
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif"})
 # Thumbnails that storage boxes (Synology) and Windows leave among photos.
@@ -58,13 +59,20 @@ def own_folder(folder: Path) -> None:
         mark = folder / OWN_MARK
         if photos and not mark.exists():
             raise StorageError(
-                f"{printable(folder)} holds photos, and pictures drawn beside them would be counted as photos"
-                " the next time: name a folder of its own."
+                Sentence(
+                    "{folder} holds photos, and pictures drawn beside them would be counted as"
+                    " photos the next time: name a folder of its own.",
+                    folder=folder,
+                )
             )
         mark.touch()
     except OSError as error:
         raise StorageError(
-            f"{printable(folder)} cannot be used for pictures: {error.strerror}. Choose another folder."
+            Sentence(
+                "{folder} cannot be used for pictures: {strerror}. Choose another folder.",
+                folder=folder,
+                strerror=error.strerror,
+            )
         ) from error
 
 
@@ -112,10 +120,12 @@ def _source(path: Path, roots: Sequence[str]) -> Iterator[Entry]:
         mode = path.stat().st_mode
     except FileNotFoundError:
         if path.is_symlink():
-            raise NoPhotos(f"{printable(path)} is a link to a file that does not exist.") from None
+            raise NoPhotos(Sentence("{path} is a link to a file that does not exist.", path=path)) from None
         return _matches(path, roots)
     except OSError as error:
-        raise NoPhotos(f"{printable(path)} cannot be opened: {error.strerror}.") from error
+        raise NoPhotos(
+            Sentence("{path} cannot be opened: {strerror}.", path=path, strerror=error.strerror)
+        ) from error
     if not stat.S_ISDIR(mode):
         return iter((path,))
     return _peek(
@@ -177,14 +187,16 @@ def _matches(pattern: Path, roots: Sequence[str]) -> Iterator[Entry]:
     shown = printable(pattern)
     fixed = next((i for i, part in enumerate(pattern.parts) if _MAGIC.search(part)), None)
     if fixed is None:
-        raise NoPhotos(f"There is no file or folder {shown}: check the spelling.")
+        raise NoPhotos(Sentence("There is no file or folder {shown}: check the spelling.", shown=shown))
     base = Path(*pattern.parts[:fixed])
     wanted = Path(*pattern.parts[fixed:])
     try:
         # Path.glob, as it does not follow links to folders: `**` ends even where links go round in circles.
         matches = [match for match in base.glob(str(wanted)) if not _is_skipped(base, match, wanted)]
     except (OSError, ValueError) as error:
-        raise NoPhotos(f"{shown} is not a pattern that can be searched for: {error}.") from error
+        raise NoPhotos(
+            Sentence("{shown} is not a pattern that can be searched for: {error}.", shown=shown, error=error)
+        ) from error
     matches.sort(key=lambda match: [_natural(part) for part in match.parts])
     named = bool(wanted.suffix) and not _MAGIC.search(wanted.suffix)
     return _peek(_expand(matches, named, roots), f"{shown} matches no photo: check the spelling.")

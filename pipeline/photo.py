@@ -24,6 +24,7 @@ from pipeline.phash import perceptual_hash
 from pipeline.quality import Frame
 from pipeline.reckon import decide, reckon
 from pipeline.regions import LOOSE, RegionMap, map_regions
+from pipeline.thumbnail import make_thumbnail
 from pipeline.types import (
     UNHASHED,
     Container,
@@ -73,7 +74,8 @@ class Counter:
                 frame = quality.frame(pixels)
                 findings = gate.react(gate.hopeless(frame), config.gate)
             if gate.refuses(findings):
-                return self._uncounted(photo, info, frame, clock).with_findings(findings)
+                refused = self._uncounted(photo, info, frame, clock).with_findings(findings)
+                return replace(refused, thumbnail=make_thumbnail(pixels) if config.keep_evidence else None)
             with clock.stage("detect"):
                 view = look(pixels, self.detector, config, lambda: finding.result()[1])
         with clock.stage("estimate"):
@@ -84,7 +86,7 @@ class Counter:
             result = replace(reckoned.result(photo, info, self.model), phash=phash)
             if config.keep_evidence:
                 kept = Kept(evidence, bed, self.detector.card.network, phash)
-                result = replace(result, evidence=pack(kept))
+                result = replace(result, evidence=pack(kept), thumbnail=make_thumbnail(pixels))
         result = result.with_findings(gate.react(reckoned.judged.findings, config.gate))
         with clock.stage("overlay"):
             result = _with_overlay(result, pixels, config.overlay_dir)

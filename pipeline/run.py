@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -28,6 +30,7 @@ from pipeline.decode import require_opencv
 from pipeline.errors import ModelError, PhotoError, WorkerCrash
 from pipeline.find import printable
 from pipeline.types import Photo, PhotoFailure, PhotoOutcome
+from pipeline.words import Sentence
 
 if TYPE_CHECKING:
     from pipeline.photo import Counter
@@ -40,6 +43,7 @@ IN_FLIGHT_PER_WORKER = 2
 DEATHS_PER_PHOTO = 2
 # This many deaths in a row with nothing counted between them are not the photos' fault.
 DEATHS_IN_A_ROW = 6
+LONGEST_START = 120.0  # seconds to load the models, on a slow machine that compiles them first
 
 
 def run(photos: Iterable[Photo], config: PipelineConfig) -> Iterator[PhotoOutcome]:
@@ -77,7 +81,7 @@ def _run_in_workers(photos: Iterable[Photo], config: PipelineConfig) -> Iterator
             for worker in workers:
                 todo.feed(worker, depth)
         while any(worker.held for worker in workers):
-            for worker in _ready(workers):
+            for worker in _ready(workers, config.patience or math.inf):
                 yield from _hear(worker, todo, config)
                 todo.feed(worker)
 
@@ -88,6 +92,11 @@ class _Worker:
     pipe: Connection
     held: deque[Photo] = field(default_factory=deque)  # the first is in work
     ready: bool = False  # it has loaded the models
+    since: float = field(default_factory=time.monotonic)  # it has been at what it does now
+    given_up: bool = False
+
+    def deadline(self, patience: float) -> float:
+        return self.since + (patience if self.ready else max(patience, LONGEST_START))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,8 @@ class _Todo:
             photo = next(itertools.chain(self._returned(), self.photos), None)
             if photo is None:
                 return
+            if not worker.held:
+                worker.since = time.monotonic()
             worker.held.append(photo)
             try:
                 worker.pipe.send(photo)
@@ -120,8 +131,16 @@ class _Todo:
             yield self.again.popleft()
 
 
-def _ready(workers: list[_Worker]) -> list[_Worker]:
-    readable = set(wait([worker.pipe for worker in workers if worker.held]))
+def _ready(workers: list[_Worker], patience: float) -> list[_Worker]:
+    """Wait for those with something to say. One that is at a photo for too long is killed, which says it."""
+    busy = [worker for worker in workers if worker.held]
+    left = min(worker.deadline(patience) for worker in busy) - time.monotonic()
+    readable = set(wait([worker.pipe for worker in busy], None if left == math.inf else max(0.0, left)))
+    for worker in busy:
+        if worker.pipe not in readable and time.monotonic() >= worker.deadline(patience):
+            worker.given_up = True
+            worker.process.kill()
+            readable.add(worker.pipe)
     return [worker for worker in workers if worker.pipe in readable]
 
 
@@ -138,9 +157,10 @@ def _hear(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[Phot
         case ModelError() | ImportError():
             raise message
         case _Ready():
-            worker.ready = True
+            worker.ready, worker.since = True, time.monotonic()
         case _:
             worker.held.popleft()
+            worker.since = time.monotonic()
             todo.in_a_row = 0
             deaths = todo.deaths[message.photo.sha256]
             yield replace(message, tries=1 + deaths) if deaths else message
@@ -150,13 +170,16 @@ def _bury(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[Phot
     """Replace a dead worker; the photo it was counting is tried once more, then set aside."""
     worker.pipe.close()
     _end(worker.process)
-    code = worker.process.exitcode or 0
-    cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    cause = _cause(worker, config.patience)
     todo.in_a_row += 1
     if todo.in_a_row >= DEATHS_IN_A_ROW:
         raise WorkerCrash(
-            f"{todo.in_a_row} worker processes died in a row ({cause}), most often because memory ran out; "
-            "try --workers 1. What was counted before is saved"
+            Sentence(
+                "{in_a_row} worker processes died in a row ({cause}), most often because memory"
+                " ran out; try --workers 1. What was counted before is saved",
+                in_a_row=todo.in_a_row,
+                cause=cause,
+            )
         )
     suspect = worker.held.popleft() if worker.ready else None
     todo.again.extend(worker.held)  # Before the suspect, lest it take them down again.
@@ -166,6 +189,14 @@ def _bury(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[Phot
         log.warning("a worker died (%s) while it started; starting another", cause)
     fresh = _start(config)
     worker.process, worker.pipe, worker.held, worker.ready = fresh.process, fresh.pipe, fresh.held, False
+    worker.since, worker.given_up = fresh.since, False
+
+
+def _cause(worker: _Worker, patience: float) -> str:
+    if worker.given_up:
+        return f"it took longer than {patience:.0f} s"
+    code = worker.process.exitcode or 0
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 def _blame(suspect: Photo, cause: str, todo: _Todo) -> Iterator[PhotoOutcome]:
@@ -209,8 +240,9 @@ def _start(config: PipelineConfig) -> _Worker:
     ours, theirs = context.Pipe()
     level = logging.getLogger().getEffectiveLevel()
     process = context.Process(target=_work, args=(theirs, config, level), name="demeter-worker", daemon=True)
-    # A worker is born deaf to Ctrl-C and hang-up, which a terminal sends to all: the parent heeds them.
-    # Python's own helper process comes first: starting it would make this one, and so the worker, hear again.
+    # A worker is born deaf to Ctrl-C and to a lost connection, of which a terminal tells every process: they
+    # are the parent's to handle. Python's own helper process comes first: starting it would make this one,
+    # and so the worker, hear again.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:

@@ -23,8 +23,8 @@ _MOST_CELLS = 5_000_000  # of a sheet, from its first to its last: the reader ma
 _ADDRESS = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
 _CHUNK = 1 << 20  # bytes
 _LONGEST_ADDRESS = 16  # bytes of `r="XFD1048576"` and a little
-# What the zip module raises on parts that are damaged, or packed in a way that it does not know.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
+# What the zip module raises on parts that are damaged, or packed in a way it does not know (RuntimeError).
+_DAMAGED = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ def _refuse_bomb(path: Path, data: bytes) -> None:
         raise UnreadableFile(f"{path} unpacks into {size // 2**20} MB, which no table needs: save it as CSV.")
     if cells > _MOST_CELLS:
         raise UnreadableFile(
-            f"{path} reaches over {cells:,} cells, so one far from the table holds something: delete what stands "
-            "right of the table and below it, or save the table as CSV."
+            f"{path} reaches over {cells:,} cells, so one far from the table holds something: delete what "
+            "stands right of the table and below it, or save the table as CSV."
         )
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from demeter_cli.settings import Settings
     from demeter_cli.watching import Watch
-    from pipeline.config import PipelineConfig
 
 
 def process(
@@ -87,34 +86,32 @@ class How:
 def _process(settings: Settings, watch: Watch, asked: tuple[list[str], str | None, bool], how: How) -> int:
     """Count, or say what would be; the exit code."""
     from demeter_cli.batch import Batch, Request, model_identity
-    from demeter_cli.site import has_embedded_database, open_database
+    from demeter_cli.site import has_embedded_database, open_database, open_store, overlay_folder
     from pipeline.find import count_photos
 
     photos, place, retry = asked
     total = count_photos(photos)
-    config, overlays = _config(settings, settings.workers_for(total, how.workers), how.accept)
+    today = dt.datetime.now(ZoneInfo(settings.timezone)).date()
+    store = open_store(settings)
+    overlays = overlay_folder(settings, store, today)
+    config = settings.pipeline(settings.workers_for(total, how.workers), overlays, keep_evidence=True)
+    if how.accept:
+        config = replace(config, gate=config.gate.accepting())
     if how.dry_run and settings.database_url is None and not has_embedded_database(settings):
         _plan_first_run(total, settings)
         return 0
     model = model_identity(config)  # A damaged model is found before a database is made.
     with open_database(settings) as connection:
         request = Request(photos, place, total, retry, how.accept)
-        batch = Batch(connection, settings, config, model, request, watch=watch, wait=how.wait)
+        batch = Batch(connection, settings, store, config, model, request, watch=watch, wait=how.wait)
         if how.dry_run:
             _print_plan(batch.plan(), how.output_format)
         elif how.quiet:
             _print_in_a_line(batch.run())
         else:
-            _print(connection, batch.run(), overlays, how.output_format)
+            shown = store.where(f"processed/{today.isoformat()}")
+            _print(connection, batch.run(), shown, how.output_format)
     return batch.exit_code
-
-
-def _config(settings: Settings, workers: int, accept: bool) -> tuple[PipelineConfig, Path]:
-    """What the pipeline is to do, and the folder of today's pictures."""
-    today = dt.datetime.now(ZoneInfo(settings.timezone)).date()
-    overlays = settings.overlay_dir / today.isoformat()
-    config = settings.pipeline(workers, overlays, keep_evidence=True)
-    return (replace(config, gate=config.gate.accepting()) if accept else config), overlays
 
 
 FINE = frozenset({"completed", "warning"})
@@ -137,7 +134,7 @@ CSV_COLUMNS = (
 )
 
 
-def _print(connection: Connection, rows: list[dict[str, Any]], overlays: Path, output_format: Format) -> None:
+def _print(connection: Connection, rows: list[dict[str, Any]], overlays: str, output_format: Format) -> None:
     from demeter_cli import counted, output
     from demeter_cli.commands.report import print_stock, stock_rows, warn_of_expired
 
@@ -148,7 +145,7 @@ def _print(connection: Connection, rows: list[dict[str, Any]], overlays: Path, o
         output.print_csv(map(counted.flat, rows), (*CSV_COLUMNS, *counted.CSV_COLUMNS))
         return
     if output_format is Format.JSON:
-        output.print_json({"photos": rows, "stock": stock, "overlays": str(overlays)})
+        output.print_json({"photos": rows, "stock": stock, "overlays": overlays})
         return
     columns, droppable = dict(COLUMNS), ["seconds", "neighbours", "hidden", "seen", "interval", "place"]
     if any(row["audit"] for row in rows):

@@ -65,6 +65,6 @@ def test_a_second_run_while_one_is_going_on_is_told_to_try_later(site: Site, cro
     with connect(site.settings["DEMETER_DATABASE_URL"]) as connection, run_lock(connection):
         finished = site.run("process", ".")
     assert finished.code == 75
-    assert "another run" in finished.err
+    assert "is at work in this database" in finished.err
 
     assert site.run("process", ".").code == 0

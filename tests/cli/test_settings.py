@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import re
 import subprocess
 import sys
@@ -148,6 +149,20 @@ def test_a_home_sign_is_expanded_and_relative_paths_become_absolute(
     settings = load_settings()
     assert settings.data_dir == Path("/home/of-somebody/books")
     assert settings.detector == tmp_path / "mine/plant.json"
+
+
+def nobody(_number: int) -> pwd.struct_passwd:
+    raise KeyError
+
+
+def test_a_user_without_a_home_needs_none_unless_a_path_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is started with a number in place of a user."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert load_settings().tile == 512
+    monkeypatch.setenv("DEMETER_DATA_DIR", "~/books")
+    assert "data_dir cannot be '~/books': value error, there is no home folder" in complaint()
 
 
 def test_the_password_never_shows() -> None:

@@ -6,8 +6,10 @@ import stat
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import make_url
 
@@ -90,6 +92,7 @@ def test_four_first_commands_at_once_make_one_cluster(data_dir: Path, run) -> No
 def test_commands_that_come_and_go_at_once_never_meet_a_stopping_server(used_dir: Path, run) -> None:
     come_and_go = """
 import sys
+from contextlib import suppress
 from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
@@ -147,11 +150,22 @@ def test_a_start_waits_for_what_is_left_of_a_killed_server_and_says_so(used_dir:
     assert said[0].startswith(f"Another command is starting PostgreSQL in {used_dir}/postgres")
 
 
-def test_a_server_that_does_not_stop_is_made_to_and_loses_nothing(
-    used_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("db.embedded._LONGEST_STOP", 0.3)
-    with embedded_server(used_dir) as server, session(server.url) as connection:
+def test_a_server_that_restarts_after_a_crash_of_its_own_is_let_and_then_stopped(used_dir: Path) -> None:
+    with (
+        embedded_server(used_dir) as server,
+        suppress(psycopg.OperationalError),
+        session(server.url) as connection,
+    ):
+        os.kill(connection.execute("SELECT pg_backend_pid()").fetchone()[0], signal.SIGKILL)
+        connection.execute("SELECT 1")
+    assert stopped_cleanly(used_dir)
+    log = (used_dir / "log" / "postgres.log").read_text()
+    assert "terminated by signal 9" in log
+    assert log.rstrip().endswith("database system is shut down")
+
+
+def test_a_server_that_does_not_stop_is_made_to_and_loses_nothing(used_dir: Path) -> None:
+    with embedded_server(used_dir, longest_stop=0.3) as server, session(server.url) as connection:
         connection.execute("CREATE TABLE stays AS SELECT 1 AS n")
         query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
         os.kill(connection.execute(query).fetchone()[0], signal.SIGSTOP)  # a stop waits for its last word
@@ -173,6 +187,7 @@ def test_ctrl_c_in_the_command_that_started_the_server_leaves_it_to_the_others(u
 def test_a_forked_child_that_unwinds_does_not_stop_its_parents_server(used_dir: Path, run) -> None:
     forking = """
 import os, sys
+from contextlib import suppress
 from pathlib import Path
 from db.embedded import embedded_server
 

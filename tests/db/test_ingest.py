@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, text, update
 from db import reports
 from db.engine import connect, retry
 from db.errors import Busy
-from db.ingest import MOST_ATTEMPTS, Verdict, book_done, claim, release_claims, save_failure
+from db.ingest import MOST_ATTEMPTS, Verdict, book_done, claim, end_run, release_claims, save_failure
 from db.models.photos import Detection, PhotoSession, Run
 from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import MovementType, RunStatus, SessionStatus
@@ -218,6 +218,28 @@ def test_a_run_that_is_stopped_gives_its_photos_back(demo: Connection) -> None:
         release_claims(demo, run)
 
 
+def test_photos_in_work_when_all_workers_died_are_set_aside_after_some_runs(demo: Connection) -> None:
+    photo, place_ = a_photo(), place(demo, "N01-NORTE-C01")
+    for _ in range(MOST_ATTEMPTS):
+        run = begin(demo)
+        assert take(demo, run, photo, place_).verdict is Verdict.COUNT
+        end_run(demo, run, RunStatus.FAILED, lambda: (1, 0, None), blamed=True)
+    assert take(demo, begin(demo), photo, place_).verdict is Verdict.SET_ASIDE
+
+
+def test_a_session_that_the_server_ended_costs_no_attempt(demo: Connection, demo_url: str) -> None:
+    run = begin(demo)
+    held = take(demo, run, a_photo(), place(demo, "N01-NORTE-C01"))
+    ours = demo.scalar(select(func.pg_backend_pid()))
+    with connect(demo_url) as administrator:
+        administrator.execute(select(func.pg_terminate_backend(ours)))
+        end_run(demo, run, RunStatus.FAILED, lambda: (1, 0, None))
+        waiting = administrator.execute(select(PhotoSession.status, PhotoSession.attempts)).one()
+        assert waiting == (SessionStatus.PENDING, 0)
+        assert administrator.scalar(select(Run.status)) == RunStatus.FAILED
+    assert held.verdict is Verdict.COUNT
+
+
 def test_a_photo_that_a_killed_run_was_counting_is_counted_by_the_next(demo: Connection) -> None:
     assert take(demo, begin(demo), a_photo(), None).verdict is Verdict.COUNT
     assert take(demo, begin(demo), a_photo(), None).verdict is Verdict.COUNT
@@ -268,7 +290,7 @@ def test_only_one_run_at_a_time(demo: Connection, demo_url: str) -> None:
     with (
         run_lock(demo),
         connect(demo_url) as other,
-        pytest.raises(Busy, match="another run"),
+        pytest.raises(Busy, match="is at work in this database"),
         run_lock(other),
     ):
         pass

@@ -16,12 +16,13 @@ from sqlalchemy.exc import ProgrammingError
 
 from db import migrate, migrations
 from db.engine import connect, retry
-from db.errors import DatabaseUnavailable, SchemaMismatch
+from db.errors import Busy, DatabaseUnavailable, SchemaMismatch
 from db.health import examine
 from db.models.schema import METADATA
-from db.movements import undo
 from db.periods import close
 from db.reports import stock
+from db.runs import run_lock
+from db.undoing import undo
 from db.verify import findings
 from tests.db.nursery import NOON, add, build_nursery, session_of
 
@@ -221,6 +222,16 @@ def test_an_upgrade_gives_up_rather_than_queue_behind_a_long_lock(empty_url: str
         connection.execute(text("LOCK TABLE alembic_version IN EXCLUSIVE MODE"))
         with pytest.raises(DatabaseUnavailable, match="another program holds a lock"):
             migrate.upgrade(empty_url)
+
+
+def test_no_upgrade_comes_between_a_run_and_its_tables(connection: Connection, database_url: str) -> None:
+    with run_lock(connection):
+        with pytest.raises(Busy, match="upgrade it when the run has finished"):
+            migrate.upgrade(database_url)
+        connection.rollback()
+    migrate.upgrade(database_url)
+    with run_lock(connection):
+        pass
 
 
 def test_upgrading_leaves_logging_alone(database_url: str) -> None:

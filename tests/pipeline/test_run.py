@@ -185,6 +185,16 @@ def test_a_photo_that_kills_its_worker_twice_is_set_aside(tmp_path: Path, config
     assert sorted(o.seen for o in outcomes if isinstance(o, PhotoResult)) == [1, 2, 3, 4]
 
 
+@pytest.mark.timeout(120)
+def test_a_photo_on_which_a_worker_hangs_is_set_aside(tmp_path: Path, config: PipelineConfig) -> None:
+    photos = [save_photo(tmp_path, 1), save_trap(tmp_path), save_photo(tmp_path, 2)]
+    outcomes = list(run(photos, replace(config, patience=3.0)))
+    (failure,) = (outcome for outcome in outcomes if isinstance(outcome, PhotoFailure))
+    assert (failure.photo, failure.crashed) == (photos[1], True)
+    assert "ended its worker process 2 times (it took longer than 3 s)" in failure.reason
+    assert sorted(o.seen for o in outcomes if isinstance(o, PhotoResult)) == [1, 2]
+
+
 def test_a_photo_that_kills_one_worker_is_tried_once_more(
     tmp_path: Path, config: PipelineConfig, caplog: pytest.LogCaptureFixture
 ) -> None:

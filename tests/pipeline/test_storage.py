@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import PhotoError, StorageError
-from pipeline.storage import image_id, original_key, store_original
+from pipeline.folder_store import FolderStore
+from pipeline.storage import image_id, original_key
 from pipeline.types import Photo
 
 KEY = "original/2026/03/01/name.jpg"
@@ -30,6 +31,10 @@ def photo(tmp_path: Path) -> Photo:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "store"
+
+
+def store_original(root: Path, key: str, photo: Photo) -> bool:
+    return FolderStore(root).put_file(key, photo.path, photo.sha256)
 
 
 def leftovers(root: Path) -> list[Path]:

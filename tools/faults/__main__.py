@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+import tools.faults.scenarios.listed  # noqa: F401  they put themselves on the list
+from tools.faults.nursery import FEW, PHOTOS
 from tools.faults.rules import SCENARIOS, Scenario
-from tools.faults.scenarios import database, disks, files, kills, machine, signals, upgrades  # noqa: F401  they list themselves
 from tools.faults.site import Broken, Ground, Skip, prepared
 
 
@@ -42,12 +43,16 @@ class Result:
 
 def main() -> int:
     wanted = _arguments()
-    chosen = [one for one in SCENARIOS if not wanted.only or any(word in f"{one.group} {one.name}" for word in wanted.only)]
+    chosen = [
+        one
+        for one in SCENARIOS
+        if not wanted.only or any(word in f"{one.group} {one.name}" for word in wanted.only)
+    ]
     if wanted.list:
         for one in chosen:
             print(f"{one.group:9} {one.name:34} {one.told}")
         return 0
-    with prepared(wanted.folder) as ground:
+    with prepared(wanted.folder, FEW if wanted.quick else PHOTOS) as ground:
         print(f"A clean run: {ground.seconds:.1f} s, {ground.steps} steps, exit {ground.code}.", flush=True)
         results = [_staged(one, ground, wanted) for one in chosen if _repetitions(one, wanted)]
     _print(results)
@@ -56,12 +61,16 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.faults", description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="scenarios or groups whose name holds a word")
+    parser.add_argument(
+        "--only", nargs="+", metavar="WORD", help="scenarios or groups whose name holds a word"
+    )
     parser.add_argument("--seed", type=int, default=1, help="the same seed chooses the same moments")
     parser.add_argument("--times", type=int, help="repetitions of each scenario")
     parser.add_argument("--quick", action="store_true", help="only CI's share")
     parser.add_argument("--list", action="store_true", help="print the scenarios and stop")
-    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="where to work (default: /var/tmp)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("/var/tmp"), help="where to work (default: /var/tmp)"
+    )
     return parser.parse_args()
 
 
@@ -83,6 +92,8 @@ def _staged(one: Scenario, ground: Ground, wanted: argparse.Namespace) -> Result
             print(f"{one.name} #{number} BROKEN: {problem}", flush=True)
         else:
             result.held += 1
+            sys.stderr.write(".")
+            sys.stderr.flush()
             result.notes += [note] if note else []
     result.seconds = time.monotonic() - started
     print(f"{one.name}: {result.verdict}, {result.held} times, {result.seconds:.0f} s", flush=True)
@@ -97,7 +108,8 @@ def _print(results: list[Result]) -> None:
         line = f"{result.scenario.group:9} {result.scenario.name:34} {tries:>7} {result.seconds:7.0f}"
         print(f"{line}  {result.verdict}{': ' * bool(said)}{said}")
     broken = sum(bool(result.broken) for result in results)
-    print(f"\n{len(results)} scenarios, {sum(r.held for r in results)} stagings held, {broken} scenarios broken.")
+    held = sum(result.held for result in results)
+    print(f"\n{len(results)} scenarios, {held} stagings held, {broken} scenarios broken.")
 
 
 if __name__ == "__main__":

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from db.engine import connect
 from db.verify import findings
+from pipeline.errors import StorageError
+from pipeline.storage import KINDS, ORIGINALS, Store
 
-# One row per photo: how it stands, and what of it is in the books. The tables of detections are partitioned by
-# the time of saving, so a photo that was saved twice would show here too.
+# One row per photo: how it stands, and what of it is in the books. A photo that was saved twice would show.
 _SESSIONS = text(
     """
     SELECT image.original_name, session.status, place.code, session.total_detected, session.total_estimated,
@@ -54,11 +53,10 @@ class Books:
     orphans: tuple[str, ...]  # files to which no row points
 
 
-def read_books(url: str, data: Path) -> Books:
+def read_books(url: str, store: Store) -> Books:
     with connect(url) as connection:
         rows = connection.execute(_KEYS).all()
         known = {row.key: row.sha256 for row in rows}
-        store = data / "photos"
         return Books(
             tuple(tuple(row) for row in connection.execute(_SESSIONS)),
             connection.scalar(_UNFINISHED) or 0,
@@ -73,20 +71,20 @@ def _unsound(connection: Connection) -> tuple[str, ...]:
     return tuple(f"{one.what} {one.problem}" for one in findings(connection, None))
 
 
-def _lost(store: Path, known: dict[str, str | None]) -> Iterator[str]:
+def _lost(store: Store, known: dict[str, str | None]) -> Iterator[str]:
     for key, sha256 in known.items():
-        path = store / key
-        if not path.is_file():
-            yield key
-        elif sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            yield f"{key} (other bytes)"
+        try:
+            store.read_bytes(key, sha256)
+        except StorageError as error:
+            yield str(error)
 
 
-def _orphans(store: Path, known: set[str]) -> Iterator[str]:
-    for path in sorted(store.rglob("*")):
-        key = path.relative_to(store).as_posix()
-        if path.is_file() and key not in known and path.name != ".demeter-output":
-            yield key
+def _orphans(store: Store, known: set[str]) -> Iterator[str]:
+    for kind in KINDS:
+        yield from sorted(found.key for found in store.files(kind) if found.key not in known)
+    here = store.local(ORIGINALS)
+    if here is not None:  # half-written files, which no list of the store shows
+        yield from sorted(str(path) for path in here.parent.rglob("*.part"))
 
 
 def differences(found: Books, clean: Books) -> Iterator[str]:
@@ -95,7 +93,7 @@ def differences(found: Books, clean: Books) -> Iterator[str]:
         yield f"{found.unfinished} claims are stuck"
     if found.running:
         yield f"{found.running} runs are still marked as running"
-    yield from (f"a row points to a file that is lost: {key}" for key in found.lost)
+    yield from (f"a row points to a file that is lost: {one}" for one in found.lost)
     yield from (f"the books are not sound: {one}" for one in found.unsound)
     mine, theirs = ({row[0]: row for row in books.sessions} for books in (found, clean))
     if len(mine) != len(found.sessions):

@@ -3,8 +3,8 @@ memory.
 
     python -m tools.faults.fuzzing decode 7 60      target, seed, seconds
 
-A process of its own, since a decoder in C may take the process with it. Prints each case before it is tried, so
-that the last line names the one that killed it; exits with 1 at the first other error.
+A process of its own, since a decoder in C may take the process with it. Prints each case before it is tried,
+so that the last line names the one that killed it; exits with 1 at the first other error.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def tables() -> list[bytes]:
     """The same list as CSV in several hands, and as a spreadsheet."""
     import xlsxwriter
 
-    text = "código;cantidad;fecha\nTúnel 2 – ñandú;3,5;01/02/2026\n\"a \"\"b\"\"\";1.234;\n" * 5
+    text = 'código;cantidad;fecha\nTúnel 2 – ñandú;3,5;01/02/2026\n"a ""b""";1.234;\n' * 5
     book = io.BytesIO()
     with xlsxwriter.Workbook(book, {"in_memory": True}) as workbook:
         sheet = workbook.add_worksheet("Stock")
@@ -112,7 +112,7 @@ def names() -> list[bytes]:
     return [b"N01-NORTE-C01.jpg", b"N01/NORTE/C07/IMG_1.jpg", "señal/N02_SUR c3 (2).JPG".encode(), b"C01"]
 
 
-def name_target(data: bytes, folder: Path) -> None:
+def name_target(data: bytes, _folder: Path) -> None:
     """A file name is any bytes but NUL and slash; the place that it spells is one that there is, or none."""
     import os
 
@@ -148,7 +148,9 @@ def main(name: str, seed: int, seconds: float) -> int:
             random = Random(f"{seed}/{number}")
             source = random.choice(sources)
             zipped = source.startswith(b"PK") and random.random() < 0.8
-            data = mutate_zip(source, random) if zipped else mutate(source, random, other=random.choice(sources))
+            data = (
+                mutate_zip(source, random) if zipped else mutate(source, random, other=random.choice(sources))
+            )
             print(number, flush=True)
             started = time.monotonic()
             try:

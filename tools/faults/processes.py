@@ -31,7 +31,9 @@ def command_line(pid: int) -> str:
 
 def workers_of(parent: int) -> list[int]:
     """The workers of a command, the oldest first; Python's own helper is none."""
-    return sorted(pid for pid, above in parents().items() if above == parent and "spawn_main" in command_line(pid))
+    return sorted(
+        pid for pid, above in parents().items() if above == parent and "spawn_main" in command_line(pid)
+    )
 
 
 def using(folder: Path) -> list[int]:
@@ -40,7 +42,9 @@ def using(folder: Path) -> list[int]:
     for pid in parents():
         with suppress(OSError):
             environment = Path(f"/proc/{pid}/environ").read_bytes()
-            if pid != os.getpid() and (needle in environment or needle in Path(f"/proc/{pid}/cmdline").read_bytes()):
+            if pid != os.getpid() and (
+                needle in environment or needle in Path(f"/proc/{pid}/cmdline").read_bytes()
+            ):
                 found.append(pid)
     return found
 

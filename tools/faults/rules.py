@@ -47,7 +47,7 @@ def demand(holds: object, otherwise: str) -> None:
         raise Broken(otherwise)
 
 
-def demand_ended(site: Site, *codes: int, said: Finished) -> None:
+def demand_ended(said: Finished, *codes: int) -> None:
     """One of these exit codes and no traceback."""
     end = " | ".join(said.err.strip().splitlines()[-3:])
     demand("Traceback" not in said.err, f"a traceback: {end}")
@@ -66,17 +66,17 @@ def demand_alone(site: Site, *, server_may_stay: bool = False) -> None:
 
 def demand_whole(ground: Ground, site: Site) -> str:
     """Run the batch to its end and compare the books with those of a clean run; tells of orphans."""
-    demand_ended(site, ground.code, said=site.done())
+    demand_ended(site.done(), ground.code)
     return demand_same(ground, site)
 
 
 def demand_same(ground: Ground, site: Site) -> str:
     demand_alone(site)
     stock = site.run("report", "stock", "--format", "json")
-    demand_ended(site, 0, said=stock)
+    demand_ended(stock, 0)
     demand(stock.json == ground.stock, "the stock is not that of a clean run")
     with site.server() as url:
-        books = read_books(url, site.data)
+        books = read_books(url, site.store)
     problems = list(differences(books, ground.books))
     demand(not problems, "; ".join(problems[:4]))
     demand_alone(site)

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from db.embedded import embedded_server
+from pipeline.folder_store import FolderStore
+from pipeline.storage import Store
 from tools.faults import nursery
 from tools.faults.checks import Books, read_books
 from tools.faults.processes import kill, postgres_of, using, wait_until
 
 INJECTOR = Path(__file__).with_name("inject")
+PACKAGES = ("demeter_cli", "db", "pipeline", "configs", "seeds")
 PATIENCE = 300.0  # seconds that a command may take on a busy machine
 SCRUBBED = ("DEMETER_", "XDG_", "PG", "PYTHON", "FAULTS_", "LC_", "LANG", "AWS_")
 
@@ -52,11 +55,17 @@ class Site:
     photos: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
-    program: Path = nursery.ROOT  # where the packages of Demeter are
+    version: Path | None = None  # of the program, if it is not the campaign's
+    bucket: Store | None = None  # if it is no folder
 
     @property
     def data(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def program(self) -> Path:
+        """A copy of the packages: a campaign lasts long, and somebody may be writing on."""
+        return self.version or self.folder.parent / "program"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -114,6 +123,11 @@ class Site:
         """The whole batch once more, to the end."""
         return self.finish(self.process())
 
+    @property
+    def store(self) -> Store:
+        """Where the photos are kept, reached without the faults that are staged."""
+        return self.bucket or FolderStore(self.data / "photos")
+
     @contextmanager
     def server(self) -> Iterator[str]:
         """The address of the database, with its server running."""
@@ -126,7 +140,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Ground:
-    """What the campaign makes once: photos, networks, an empty nursery to copy, and a clean run to compare."""
+    """What the campaign makes once: photos, networks, an empty nursery to copy, a clean run to compare."""
 
     folder: Path
     settings: Mapping[str, str]
@@ -148,12 +162,13 @@ class Ground:
 
 
 @contextmanager
-def prepared(parent: Path) -> Iterator[Ground]:
-    """The ground of a campaign, in a folder that the embedded server's user can reach."""
+def prepared(parent: Path, photos: int) -> Iterator[Ground]:
+    """The ground of a campaign with so many photos, in a folder that the embedded server's user can reach."""
     folder = Path(tempfile.mkdtemp(prefix="demeter-faults-", dir=parent))
     folder.chmod(0o755)
     try:
-        nursery.make_photos(folder / "photos")
+        copy_program(folder / "program")
+        nursery.make_photos(folder / "photos", photos)
         settings = nursery.make_models(folder / "models") | {"XDG_CACHE_HOME": str(folder / "cache")}
         _make_template(folder, settings)
         yield _measured(folder, settings)
@@ -183,7 +198,7 @@ def _measured(folder: Path, settings: Mapping[str, str]) -> Ground:
             seconds = seconds or time.monotonic() - started
             stock.append(site.run("report", "stock", "--format", "json").json)
             with site.server() as url:
-                books = read_books(url, site.data)
+                books = read_books(url, site.store)
     if stock[0] != stock[1] or not stock[0]:
         raise SystemExit("two clean runs differ: nothing can be compared with them")
     return Ground(folder, settings, books, stock[0], clean.code, seconds, int((folder / "steps").read_text()))
@@ -201,6 +216,13 @@ def _fresh(ground: Path, settings: Mapping[str, str]) -> Iterator[Site]:
         kill(left + postgres_of(folder / "data"))
         wait_until(lambda: not postgres_of(folder / "data"), 20)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def copy_program(target: Path) -> None:
+    for package in PACKAGES:
+        shutil.copytree(
+            nursery.ROOT / package, target / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
 
 
 def copy_cluster(source: Path, target: Path) -> None:

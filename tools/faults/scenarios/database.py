@@ -30,7 +30,7 @@ def power_cut(ground: Ground, random: Random) -> str:
     with ground.site() as site:
         process = _into_the_work(ground, random, site)
         kill(postgres_of(site.data))
-        demand_ended(site, 4, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), 4, ground.code)
         demand_alone(site)
         return demand_whole(ground, site)
 
@@ -41,7 +41,7 @@ def stopped(ground: Ground, random: Random) -> str:
     with ground.site() as site:
         process = _into_the_work(ground, random, site)
         kill([postmaster(site.data) or 0], signal.SIGINT)
-        demand_ended(site, 4, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), 4, ground.code)
         demand_alone(site)
         return demand_whole(ground, site)
 
@@ -53,12 +53,12 @@ def backend_crashed(ground: Ground, random: Random) -> str:
         process = _into_the_work(ground, random, site)
         backends = [pid for pid in postgres_of(site.data) if pid != postmaster(site.data)]
         kill(random.sample(backends, min(1, len(backends))))
-        demand_ended(site, 4, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), 4, ground.code)
         demand_alone(site)
         return demand_whole(ground, site)
 
 
-@scenario("database", times=5, quick=1)
+@scenario("database", times=5)
 def restarted_elsewhere(ground: Ground, random: Random) -> str:
     """A server that the settings name is restarted in the middle of a run."""
     with ground.site() as site, ExitStack() as servers:
@@ -68,19 +68,19 @@ def restarted_elsewhere(ground: Ground, random: Random) -> str:
         kill([postmaster(site.data) or 0], signal.SIGINT)
         wait_until(lambda: not postgres_of(site.data))
         servers.enter_context(embedded_server(site.data))
-        demand_ended(site, 4, ground.code, said=named.finish(process))
-        demand_ended(site, ground.code, said=named.done())
+        demand_ended(named.finish(process), 4, ground.code)
+        demand_ended(named.done(), ground.code)
         servers.close()
         return demand_whole(ground, site)
 
 
-@scenario("database", times=10, quick=1)
+@scenario("database", times=10)
 def connections_reset(ground: Ground, random: Random) -> str:
     """The server ends our session (pg_terminate_backend), as an administrator or a proxy would."""
     with ground.site() as site:
         process = _into_the_work(ground, random, site)
         demand(_terminate(site) or process.poll() is not None, "there was no session to end")
-        demand_ended(site, 4, ground.code, said=site.finish(process))
+        demand_ended(site.finish(process), 4, ground.code)
         demand_alone(site)
         return demand_whole(ground, site)
 
@@ -93,7 +93,7 @@ def _terminate(site: Site) -> int:
         ) as connection:
             return connection.execute(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-                " WHERE application_name = 'demeter' AND pid <> pg_backend_pid()"
+                " WHERE application_name LIKE 'demeter%' AND pid <> pg_backend_pid()"
             ).fetchone()[0]
 
 
@@ -104,5 +104,5 @@ def outage_after_outage(ground: Ground, random: Random) -> str:
         for _ in range(4):
             process = _into_the_work(ground, Random(0), site)
             kill(postgres_of(site.data))
-            demand_ended(site, 4, ground.code, said=site.finish(process))
+            demand_ended(site.finish(process), 4, ground.code)
         return demand_whole(ground, site)

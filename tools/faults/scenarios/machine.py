@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from random import Random
 
 from db.embedded_host import runnable_binaries, server_account
-from tools.faults.processes import kill, postgres_of, wait_until, workers_of
+from tools.faults.processes import kill, wait_until, workers_of
 from tools.faults.rules import demand, demand_alone, demand_ended, demand_same, demand_whole, scenario
 from tools.faults.site import Ground, Site, Skip
 
@@ -39,9 +40,9 @@ def _server_with_a_clock(site: Site, clock: Path) -> Iterator[Site]:
     }
     account, cluster = server_account(), site.data / "postgres"
     programs = runnable_binaries(account, site.data)
+    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={cluster}"]
     server = subprocess.Popen(
-        [programs / "postgres", "-D", cluster, "-p", "5432", "-c", "listen_addresses=", "-c"]
-        + [f"unix_socket_directories={cluster}"],
+        [programs / "postgres", "-D", cluster, "-p", "5432", *options],
         env=environment | {"LC_ALL": "C", "TZ": "UTC"},
         stderr=subprocess.DEVNULL,
         user=account.user,
@@ -50,21 +51,19 @@ def _server_with_a_clock(site: Site, clock: Path) -> Iterator[Site]:
         start_new_session=True,
     )
     try:
-        wait_until(lambda: (cluster / "postmaster.pid").exists() and "ready" in (cluster / "postmaster.pid").read_text())
+        wait_until(
+            lambda: (
+                (cluster / "postmaster.pid").exists() and "ready" in (cluster / "postmaster.pid").read_text()
+            )
+        )
         url = f"postgresql://demeter@/demeter?host={cluster}&port=5432"
         yield site.but(DEMETER_DATABASE_URL=url, **environment)
     finally:
-        kill([server.pid], signal_of_a_stop())
+        kill([server.pid], signal.SIGINT)
         server.wait()
 
 
-def signal_of_a_stop():  # type: ignore[no-untyped-def]
-    import signal
-
-    return signal.SIGINT
-
-
-@scenario("machine", times=8, quick=1)
+@scenario("machine", times=8)
 def clock_steps_back(ground: Ground, random: Random) -> str:
     """The clock of commands and server goes back by a second to a day in the middle of a run."""
     with ground.site() as site:
@@ -76,31 +75,31 @@ def clock_steps_back(ground: Ground, random: Random) -> str:
             wait_until(lambda: bool(workers_of(process.pid)) or process.poll() is not None)
             time.sleep(random.uniform(0, ground.seconds * 0.6))
             clock.write_text(f"-{random.choice([1, 60, 3600, 86400])}")
-            demand_ended(site, ground.code, said=site.finish(process))
-            demand_ended(site, ground.code, said=turned.done())
+            demand_ended(site.finish(process), ground.code)
+            demand_ended(turned.done(), ground.code)
         return demand_whole(ground, site)
 
 
-@scenario("machine", times=2, quick=1)
+@scenario("machine", times=2)
 def home_is_missing(ground: Ground, random: Random) -> str:
     """No HOME, no XDG folder, and a user whom the system does not know, as in a container."""
     if os.geteuid():
         raise Skip("takes root, to become a user without a name")
     with ground.site() as site:
         bare = site.but(HOME="", XDG_CACHE_HOME="", USER="", LOGNAME="")
-        demand_ended(site, ground.code, said=bare.done())
+        demand_ended(bare.done(), ground.code)
         demand_same(ground, site)
         for path in (site.folder, *site.folder.rglob("*")):
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-        said = bare.run("process", site.photos, "--user", "admin", user=NOBODY, group=NOBODY, extra_groups=[])
+        said = bare.run("process", site.photos, user=NOBODY, group=NOBODY, extra_groups=[])
         shutil.rmtree(f"/var/tmp/demeter-{NOBODY}", ignore_errors=True)
-        demand_ended(site, ground.code, said=said)
+        demand_ended(said, ground.code)
         owned = bare.run("report", "stock", "--format", "json", user=NOBODY, group=NOBODY, extra_groups=[])
         demand(owned.json == ground.stock, "the stock is another one")
         return ""
 
 
-@scenario("machine", times=2, quick=1)
+@scenario("machine", times=2)
 def locale_is_bare(ground: Ground, random: Random) -> str:
     """LC_ALL C and POSIX, also where Python is told to believe it, and photos with ñ in their names."""
     with ground.site() as site:
@@ -109,19 +108,19 @@ def locale_is_bare(ground: Ground, random: Random) -> str:
         own = replace(site, photos=photos)
         strict = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
         for settings in ({"LC_ALL": "C"}, {"LC_ALL": "POSIX"}, {"LC_ALL": "C", **strict}):
-            demand_ended(site, ground.code, said=own.but(**settings).done())
+            demand_ended(own.but(**settings).done(), ground.code)
             table = own.but(**settings).run("process", photos)
-            demand_ended(site, ground.code, said=table)
+            demand_ended(table, ground.code)
         return demand_whole(ground, site)
 
 
-@scenario("machine", times=2, quick=1)
+@scenario("machine", times=2)
 def umask_is_strict(ground: Ground, random: Random) -> str:
     """umask 077: the database's user still gets to its files, and so does the next run without it."""
     with ground.site() as site:
         shutil.rmtree(site.data)
         said = site.finish(site.start("process", site.photos, "--format", "json", umask=0o077))
-        demand_ended(site, ground.code, said=said)
+        demand_ended(said, ground.code)
         return demand_whole(ground, site)
 
 
@@ -136,7 +135,10 @@ def little_address_space(ground: Ground, random: Random) -> str:
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (room, room)),
             )
         )  # fmt: skip
-        demand(said.code in (ground.code, 3, 4, 6, 7), f"exit code {said.code} with {room // MB} MB: {said.err[-300:]}")
+        demand(
+            said.code in (ground.code, 3, 4, 6, 7),
+            f"exit code {said.code} with {room // MB} MB: {said.err[-300:]}",
+        )
         demand_alone(site)
         site.run("process", site.photos, "--retry")
         return demand_whole(ground, site) or f"{room // MB} MB: exit {said.code}"
@@ -159,7 +161,11 @@ def memory_group_is_small(ground: Ground, random: Random) -> str:
 def _memory_group(megabytes: int) -> Iterator[Path]:
     """A new group of version 2 where memory is handed out there, else of version 1."""
     top = Path("/sys/fs/cgroup")
-    second = "memory" in (top / "cgroup.controllers").read_text().split() if (top / "cgroup.controllers").exists() else False
+    second = (
+        "memory" in (top / "cgroup.controllers").read_text().split()
+        if (top / "cgroup.controllers").exists()
+        else False
+    )
     group = (top if second else top / "memory") / f"demeter-faults-{os.getpid()}"
     limits = ("memory.max", "memory.swap.max") if second else ("memory.limit_in_bytes",)
     try:
