@@ -227,7 +227,7 @@ def test_eight_bits_are_another_model_only_where_the_card_allows_them(card: Path
 
 
 @pytest.mark.parametrize("name", ["mine.pt", "mine.pth", "mine.ckpt", "mine.PT", "mine.bin", "mine"])
-def test_weights_that_may_carry_code_are_loaded_only_if_their_hash_is_trusted(
+def test_weights_that_may_carry_code_are_loaded_only_if_trusted_by_hash(
     tmp_path: Path, name: str
 ) -> None:
     weights = tmp_path / name
