@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import threading
 import uuid
@@ -34,15 +35,9 @@ def test_a_run_that_finds_another_at_work_says_who_that_is_and_ends_with_75(site
         waited = site.run("process", photo, "--wait", "0.1", "--quiet")
     assert (done.code, done.out) == (75, "")
     assert len(done.err.splitlines()) == 1
-    assert f"demeter estimate (process {os_pid()} on " in done.err
+    assert f"demeter estimate (process {os.getpid()} on " in done.err
     assert (waited.code, waited.out) == (75, "")
     assert "it still goes on after 0.1 seconds" in waited.err
-
-
-def os_pid() -> int:
-    import os
-
-    return os.getpid()
 
 
 def test_a_run_that_may_wait_goes_on_when_the_other_has_finished(site: Site, photo: Path) -> None:
@@ -125,7 +120,7 @@ def read_starts(log: Path) -> Iterator[dict[str, str]]:
 def operator(site: Site) -> Iterator[str]:
     """The address of a login that may do what an operator may, and no more."""
     url = site.settings["DEMETER_DATABASE_URL"]
-    name = f"demeter_test_night_{os_pid()}"
+    name = f"demeter_test_night_{os.getpid()}"
     with connect(url) as connection, connection.begin():
         connection.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}' IN ROLE demeter_operator"))
     yield make_url(url).set(username=name, password=PASSWORD).render_as_string(hide_password=False)
@@ -192,3 +187,18 @@ def test_a_password_shows_nowhere(site: Site, photo: Path, tmp_path: Path) -> No
     refused = by_file.run("runs", "list")
     assert refused.code == 3
     assert f"chmod 600 {secret}" in refused.err
+
+
+def test_a_photo_that_ends_its_worker_each_time_fails_alone_and_the_code_says_so(
+    site: Site, photo: Path
+) -> None:
+    put(site, photo, "poison.jpg").write_bytes(photo.read_bytes() + b"\0")
+    inject = EXAMPLES.parent / "tools/faults/inject"
+    path = os.pathsep.join([str(inject), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = site.but(PYTHONPATH=path, FAULTS_POISON="poison.jpg").run(
+        "process", ".", "-f", "json", "--workers", "1"
+    )
+    assert done.code == 7, done.err
+    assert sorted(row["status"] for row in done.json["photos"]) == ["completed", "failed"]
+    shown = site.run("runs", "list", "-f", "json").json[0]
+    assert (shown["exit_code"], shown["retries"]) == (7, 1)
