@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import json
 import logging
 import sys
@@ -33,6 +31,7 @@ from demeter_cli.language import _, day, moment, number, told
 from demeter_cli.terminal import write_utf8
 from demeter_cli.vocabulary import word
 from pipeline.errors import StorageError
+from pipeline.printable import harmless
 from pipeline.words import Sentence
 
 if TYPE_CHECKING:
@@ -59,6 +58,10 @@ STATUS_STYLES = {
     "refused": "red",
     "failed": "bold red",
 }
+
+
+# What a spreadsheet takes for the beginning of a formula, the wide forms of Asian keyboards included.
+FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")
 
 
 class _Console(Console):
@@ -105,12 +108,9 @@ def save_json(path: Path, value: Any) -> None:
 
 def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
     """Plain UTF-8 with a header. Cells that a spreadsheet would run as a formula are quoted with '."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(row.get(column)) for column in columns])
-    _write(buffer.getvalue().encode("utf-8", "backslashreplace").decode("utf-8"))
+    lines = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
+    text = "".join(",".join(map(_quoted, cells)) + "\n" for cells in lines)
+    _write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def save_text(text: str, path: Path | None) -> None:
@@ -128,11 +128,16 @@ def save_text(text: str, path: Path | None) -> None:
         ) from error
 
 
+def _quoted(cell: str) -> str:
+    """csv.writer leaves a lone carriage return bare, and readers take it for the end of a line."""
+    return '"' + cell.replace('"', '""') + '"' if any(sign in cell for sign in ',"\r\n') else cell
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""
     text = str(_plain(value)) if isinstance(value, dt.datetime | dt.date | Decimal) else str(value)
-    return f"'{text}" if isinstance(value, str) and text[:1] in tuple("=+-@\t\r") else text
+    return f"'{text}" if isinstance(value, str) and text[:1] in FORMULA_STARTS else text
 
 
 def _plain(value: Any) -> Any:
@@ -144,7 +149,8 @@ def _plain(value: Any) -> Any:
 
 
 def _write(text: str) -> None:
-    write_utf8(sys.stdout, text)
+    """A terminal gets nothing that it would obey; a file or a pipe gets every byte."""
+    write_utf8(sys.stdout, harmless(text) if sys.stdout.isatty() else text)
 
 
 def print_table(
@@ -233,7 +239,9 @@ def report_problem(sentence: str) -> None:
 
 
 def _shown(key: str, value: Any) -> Text:
-    return Text(_written(key, value), style=STATUS_STYLES.get(str(value), "") if key == "status" else "")
+    return Text(
+        harmless(_written(key, value)), style=STATUS_STYLES.get(str(value), "") if key == "status" else ""
+    )
 
 
 def _written(key: str, value: Any) -> str:
@@ -288,7 +296,7 @@ def tell(message: str) -> None:
 
 def _print_line(console: Console, message: str, wrap: bool) -> None:
     """On a terminal, lines break between words; in a file or pipe, they stay whole."""
-    console.print(message, soft_wrap=not (wrap and console.is_terminal))
+    console.print(harmless(message), soft_wrap=not (wrap and console.is_terminal))
 
 
 Advance = Callable[[int], None]  # called after each photo with the plants found in it
