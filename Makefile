@@ -2,7 +2,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs faults
+.PHONY: help demo test check format faults docs man
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,3 +28,6 @@ faults:  ## Hurt it in every way we know, and see that nothing is lost (an hour;
 
 docs:  ## Write docs/cli.md anew from the commands
 	$(BIN)/python tools/make_cli_docs.py
+
+man:  ## Write man pages into build/man
+	$(BIN)/python tools/make_man_pages.py

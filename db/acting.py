@@ -15,8 +15,9 @@ from sqlalchemy import Connection, func, select
 from db.errors import Forbidden, NotFound
 from db.models.people import User
 from db.models.vocabulary import Role
+from pipeline.words import Sentence
 
-_SYSTEM_HINT = "load the seeds with `demeter seed`, or name a user with --user"
+_SYSTEM_HINT = Sentence("load the seeds with `demeter seed`, or name a user with --user")
 
 
 @contextmanager
@@ -64,10 +65,20 @@ def require_role(connection: Connection, user: int, *roles: Role | str) -> None:
     needed = " or ".join([*dict.fromkeys(wanted), Role.ADMIN])
     if role == Role.SYSTEM:
         raise Forbidden(
-            f"This needs a user who is {needed}, and nobody was named: say who you are with --user, "
-            "or set DEMETER_USER."
+            Sentence(
+                "This needs a user who is {needed}, and nobody was named: say who you are with"
+                " --user, or set DEMETER_USER.",
+                needed=needed,
+            )
         )
-    raise Forbidden(f"This needs a user who is {needed}, and {email} is {role}: name another with --user.")
+    raise Forbidden(
+        Sentence(
+            "This needs a user who is {needed}, and {email} is {role}: name another with --user.",
+            needed=needed,
+            email=email,
+            role=role,
+        )
+    )
 
 
 def has_admin(connection: Connection) -> bool:
@@ -85,10 +96,18 @@ def _named(connection: Connection, email: str) -> int:
     row = known.get(email.strip().lower())
     if row is None:
         near = difflib.get_close_matches(email.lower(), list(known), n=1)
-        hint = f"; did you mean {near[0]}?" if near else "; `demeter users list` shows who there is"
-        raise NotFound(f"there is no user {email}{hint}")
+        hint = (
+            Sentence("; did you mean {names}?", names=near[0])
+            if near
+            else Sentence("; `demeter users list` shows who there is")
+        )
+        raise NotFound(Sentence("there is no user {email}{hint}", email=email, hint=hint))
     if not row.active:
-        raise NotFound(f"the user {row.email} is deactivated; `demeter users activate {row.email}` undoes it")
+        raise NotFound(
+            Sentence(
+                "the user {email} is deactivated; `demeter users activate {email}` undoes it", email=row.email
+            )
+        )
     return int(row.id)
 
 
@@ -101,5 +120,5 @@ def _logged_in(connection: Connection, os_user: str) -> int | None:
 def _system(connection: Connection) -> int:
     found = connection.scalar(select(User.id).where(User.role == Role.SYSTEM.value, User.active))
     if found is None:
-        raise NotFound(f"there is no user to act as: {_SYSTEM_HINT}")
+        raise NotFound(Sentence("there is no user to act as: {remedy}", remedy=_SYSTEM_HINT))
     return found

@@ -18,6 +18,7 @@ from db.models.stock import Count, StockBatch
 from db.models.vocabulary import CountSource, CountStatus
 from pipeline.audit.records import Band, CountedPhoto, Domain, season_of
 from pipeline.types import Container, ContainerKind, Role
+from pipeline.words import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,10 @@ def candidates(connection: Connection, wanted: Wanted) -> list[Candidate]:
     rows = [_candidate(dict(row._mapping)) for row in connection.execute(_booked(wanted))]
     if not rows:
         raise NotFound(
-            "no booked photo whose plants are still kept matches: widen the filters, or count photos first"
+            Sentence(
+                "no booked photo whose plants are still kept matches: widen the filters, or"
+                " count photos first"
+            )
         )
     newest = rows[-1].model[1:]
     return [row for row in rows if row.model[1:] == newest]

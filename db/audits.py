@@ -23,6 +23,7 @@ from db.models.vocabulary import AuditStatus
 from db.sessions import storable
 from pipeline.audit.ratio import LEAST_TILES, HandCount
 from pipeline.audit.records import Domain, Frame, Season, Stratum, Tile
+from pipeline.words import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,9 @@ def named(connection: Connection, code: str) -> AuditRow:
     """Raises NotFound."""
     found = audits(connection, code)
     if not found:
-        raise NotFound(f"there is no audit {code!r}; `demeter model audit list` shows them")
+        raise NotFound(
+            Sentence("there is no audit {code!r}; `demeter model audit list` shows them", code=code)
+        )
     return found[0]
 
 
@@ -192,11 +195,21 @@ def _tile_row(row: Row[*tuple[Any, ...]]) -> TileRow:
 def open_for_counts(audit: AuditRow, now: dt.datetime) -> None:
     """Raises AuditRefused where no more hand counts are taken."""
     if audit.status in (AuditStatus.APPLIED, AuditStatus.WITHDRAWN):
-        raise AuditRefused(f"{audit.code} is {audit.status}: it takes no more counts; start another audit")
+        raise AuditRefused(
+            Sentence(
+                "{code} is {status}: it takes no more counts; start another audit",
+                code=audit.code,
+                status=audit.status,
+            )
+        )
     if audit.expired(now):
         raise AuditRefused(
-            f"{audit.code} expired on {audit.expires_at:%Y-%m-%d}: its photos are too old to speak for"
-            " today's; start another audit"
+            Sentence(
+                "{code} expired on {expires_at:%Y-%m-%d}: its photos are too old to speak for"
+                " today's; start another audit",
+                code=audit.code,
+                expires_at=audit.expires_at,
+            )
         )
 
 
@@ -223,8 +236,13 @@ def close_sheet(connection: Connection, audit: AuditRow) -> AuditRow:
     audit = named(connection, audit.code)
     if audit.counted < min(LEAST_TILES, audit.tiles):
         raise AuditRefused(
-            f"{audit.code}: {audit.counted} of {audit.tiles} tiles are counted, and at least"
-            f" {min(LEAST_TILES, audit.tiles)} are needed"
+            Sentence(
+                "{code}: {counted} of {tiles} tiles are counted, and at least {min} are needed",
+                code=audit.code,
+                counted=audit.counted,
+                tiles=audit.tiles,
+                min=min(LEAST_TILES, audit.tiles),
+            )
         )
     connection.execute(
         update(Audit)

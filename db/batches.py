@@ -33,6 +33,7 @@ from db.errors import NotFound
 from db.models.catalog import PackagingCatalog, Product
 from db.models.places import StorageBin, StorageBinType, StorageLocation
 from db.models.stock import StockBatch
+from pipeline.words import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,10 @@ def _default_types(connection: Connection, categories: Collection[str]) -> dict[
     for category in sorted(categories):
         if category not in found:
             raise NotFound(
-                f"no default bin type of category {category!r}; load the seeds with `demeter seed`"
+                Sentence(
+                    "no default bin type of category {category!r}; load the seeds with `demeter seed`",
+                    category=category,
+                )
             )
     return found
 

@@ -25,6 +25,7 @@ from db.moments import parse_moment
 from db.movements import Booked, Entry, batches_of, book, booked_under
 from db.orders import Desk, Kind, LotWords, Order
 from db.periods import hold_periods
+from pipeline.words import Sentence
 
 COLUMNS = Columns(
     required=("place", "quantity"),
@@ -157,10 +158,10 @@ def load(connection: Connection, listed: Listed, user_id: int, terms: Terms) -> 
 def _order(row: Record, style: NumberFormat, terms: Terms) -> Order:
     """Raises ValueError and Unclear with a sentence."""
     if row.problem:
-        raise ValueError(f"the line {row.problem}")
+        raise ValueError(Sentence("the line {problem}", problem=row.problem))
     cells = {name: cell for name, cell in row.cells.items() if cell}
     if "place" not in cells:
-        raise ValueError("the place is missing")
+        raise ValueError(Sentence("the place is missing"))
 
     def count(name: str, otherwise: int | None = None) -> int:
         if name not in cells and otherwise is not None:
@@ -194,7 +195,7 @@ def _read(name: str, parse: Callable[[], T]) -> T:
     try:
         return parse()
     except ValueError as error:
-        raise ValueError(f"the {name} {error}") from error
+        raise ValueError(Sentence("the {name} {error}", name=name, error=error)) from error
 
 
 def _words(cells: Mapping[str, str], prefix: str) -> LotWords:
@@ -205,12 +206,16 @@ def _words(cells: Mapping[str, str], prefix: str) -> LotWords:
 def kind_of(word: str | None, otherwise: Kind | None = None) -> Kind:
     """What a word of the commands, or of the books, means. Raises ValueError."""
     if word is None and otherwise is None:
-        raise ValueError("the type is missing: name it in a column, or say --type")
+        raise ValueError(Sentence("the type is missing: name it in a column, or say --type"))
     if word is None and otherwise is not None:
         return otherwise
     found = _WORDS.get(key(word or ""))
     if found is None:
-        raise ValueError(f"there is no type {word!r}{nearest(word or '', list(_WORDS))}")
+        raise ValueError(
+            Sentence(
+                "there is no type {word!r}{nearest}", word=word, nearest=nearest(word or "", list(_WORDS))
+            )
+        )
     return found
 
 
@@ -255,7 +260,7 @@ def _booked(
         if not terms.partial:
             return []
     raise LedgerRefused(
-        f"too many lines lack plants; correct the {len(problems)} that are known so far first"
+        Sentence("too many lines lack plants; correct the {n} that are known so far first", n=len(problems))
     )
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import Boolean, Column, Connection, Date, Float, Integer, Numeri
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 from db.catalog import natural_key
+from pipeline.words import Sentence
 
 Cells = Mapping[str, str | None]  # None and an empty cell are the same
 
@@ -116,7 +117,7 @@ def unguarded(cell: str) -> str:
 
 def hint(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return Sentence("; did you mean {names}?", names=repr(near[0])) if near else ""
 
 
 def spell(value: Any) -> str:
@@ -164,7 +165,15 @@ def _is_measured(column: Column[Any]) -> bool:
 def _find(name: str, key: str, target: Table, lookup: Lookup) -> int:
     ids = lookup.ids(target)
     if key not in ids:
-        raise ValueError(f"{name} {key!r} is not in {target.name}{hint(key, ids)}")
+        raise ValueError(
+            Sentence(
+                "{name} {key!r} is not in {name2}{hint}",
+                name=name,
+                key=key,
+                name2=target.name,
+                hint=hint(key, ids),
+            )
+        )
     return ids[key]
 
 
@@ -175,7 +184,9 @@ def _parse(column: Column[Any], cell: str) -> Any:
             try:
                 return parse(cell)
             except (ValueError, InvalidOperation) as error:
-                raise ValueError(f"{column.name} must be {what}, not {cell!r}") from error
+                raise ValueError(
+                    Sentence("{name} must be {kind}, not {cell!r}", name=column.name, kind=what, cell=cell)
+                ) from error
     return cell
 
 

@@ -14,6 +14,7 @@ from db.imports.words import key, nearest
 from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductState
 from db.models.places import StorageLocation
 from db.models.vocabulary import BinCategory
+from pipeline.words import Sentence
 
 NO_POT = frozenset({"none", "no", "bare", "sinmaceta", "ninguno", "ninguna"})
 _CONTAINERS = {
@@ -103,5 +104,5 @@ def container(text: str) -> str:
     if found is None:
         known = [category.value for category in BinCategory]
         hint = nearest(text, known) or f"; there are {', '.join(known)}"
-        raise NotFound(f"there is no kind of container {text!r}{hint}")
+        raise NotFound(Sentence("there is no kind of container {text!r}{hint}", text=text, hint=hint))
     return found

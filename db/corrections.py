@@ -27,6 +27,7 @@ from db.models.vocabulary import AuditStatus
 from db.stock import Tally
 from pipeline.audit.ratio import Bias, Corrected, correct
 from pipeline.audit.records import Season, season_of
+from pipeline.words import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ def apply_audit(
         .values(status=AuditStatus.APPLIED.value, applied_at=func.now())
     )
     if claimed.rowcount != 1:
-        raise AuditRefused(f"{audit.code} has been applied or withdrawn by somebody else in the meantime")
+        raise AuditRefused(
+            Sentence("{code} has been applied or withdrawn by somebody else in the meantime", code=audit.code)
+        )
     for bias, forced in chosen:
         key = {
             "product_id": bias.domain.product_id,
@@ -102,7 +105,7 @@ def withdraw(connection: Connection, audit: AuditRow) -> int:
         .values(status=AuditStatus.WITHDRAWN.value, withdrawn_at=func.now())
     )
     if ended.rowcount != 1:
-        raise AuditRefused(f"{audit.code} is withdrawn already")
+        raise AuditRefused(Sentence("{code} is withdrawn already", code=audit.code))
     return connection.execute(
         update(Correction)
         .where(Correction.audit_id == audit.id, Correction.withdrawn_at.is_(None))

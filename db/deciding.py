@@ -23,6 +23,7 @@ from db.models.stock import Count, StockBatch
 from db.models.vocabulary import CountSource, CountStatus, Decision, Role
 from db.periods import require_open
 from db.stock import not_shown, settle_all
+from pipeline.words import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +225,16 @@ def _place_of(connection: Connection, session: int) -> str:
         .with_for_update(of=PhotoSession)
     ).one_or_none()
     if row is None:
-        raise NotFound(f"there is no photo {session}; `demeter photos list --all` shows them")
+        raise NotFound(
+            Sentence("there is no photo {session}; `demeter photos list --all` shows them", session=session)
+        )
     if row.code is None:
         raise NotFound(
-            f"photo {session} has no place yet ({row.status}); name it with `demeter process --place`"
+            Sentence(
+                "photo {session} has no place yet ({status}); name it with `demeter process --place`",
+                session=session,
+                status=row.status,
+            )
         )
     return str(row.code)
 
@@ -240,9 +247,18 @@ def _nothing_to_decide(connection: Connection, session: int) -> AlreadyDecided:
         .limit(1)
     ).one_or_none()
     if row is None:
-        return AlreadyDecided(f"photo {session} has no count in the books: nothing was booked of it")
-    when = f" on {row.decided_at:%Y-%m-%d}" if row.decided_at else ""
-    return AlreadyDecided(f"the count of photo {session} was {row.status}{when} already")
+        return AlreadyDecided(
+            Sentence("photo {session} has no count in the books: nothing was booked of it", session=session)
+        )
+    when = Sentence(" on {day:%Y-%m-%d}", day=row.decided_at) if row.decided_at else ""
+    return AlreadyDecided(
+        Sentence(
+            "the count of photo {session} was {status}{when} already",
+            session=session,
+            status=row.status,
+            when=when,
+        )
+    )
 
 
 def _set_status(connection: Connection, counts: Sequence[Row[Any]], status: CountStatus, user: int) -> None:
@@ -315,13 +331,18 @@ def _by_count(counts: Sequence[Row[Any]], plants: Mapping[str | None, int]) -> l
         with_plants = [count for count in counts if count.quantity] or list(counts)
         if len(with_plants) > 1:
             kinds = " or ".join(sorted({f"{count.category}=NUMBER" for count in with_plants}))
-            raise NotFound(f"the photo shows several kinds of containers: say which, as in {kinds}")
+            raise NotFound(
+                Sentence("the photo shows several kinds of containers: say which, as in {kinds}", kinds=kinds)
+            )
         return [(with_plants[0], plants[None])]
     for category in plants:
         if category not in by_category:
             raise NotFound(
-                f"the photo counts no {category}, only {', '.join(sorted(by_category))}; "
-                "count it with `demeter stock count`"
+                Sentence(
+                    "the photo counts no {category}, only {list}; count it with `demeter stock count`",
+                    category=category,
+                    list=", ".join(sorted(by_category)),
+                )
             )
     return [(by_category[category], quantity) for category, quantity in plants.items()]
 

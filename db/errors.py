@@ -29,6 +29,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+
+from pipeline.words import Sentence
 
 
 class DatabaseError(Exception):
@@ -101,16 +104,25 @@ class InsufficientStock(LedgerRefused):
 
     def __init__(self, shortages: Sequence[Shortage], zone: dt.tzinfo = dt.UTC) -> None:
         self.shortages = tuple(shortages)
-        super().__init__("; ".join(_lacking(shortage, zone) for shortage in shortages))
+        told = [_lacking(shortage, zone) for shortage in shortages]
+        super().__init__(reduce(_joined, told))
 
     def told_in(self, zone: dt.tzinfo) -> InsufficientStock:
         """The same with times as the clock at the site shows them."""
         return InsufficientStock(self.shortages, zone)
 
 
-def _lacking(shortage: Shortage, zone: dt.tzinfo) -> str:
-    at = shortage.at.astimezone(zone)
-    return f"{shortage.what} would hold −{shortage.plants} on {at:%Y-%m-%d at %H:%M}"
+def _lacking(shortage: Shortage, zone: dt.tzinfo) -> Sentence:
+    return Sentence(
+        "{lot} would hold −{n} on {at:%Y-%m-%d at %H:%M}",
+        lot=shortage.what,
+        n=shortage.plants,
+        at=shortage.at.astimezone(zone),
+    )
+
+
+def _joined(one: str, other: str) -> Sentence:
+    return Sentence("{one}; {other}", one=one, other=other)
 
 
 class ClosedPeriod(LedgerRefused):

@@ -15,6 +15,7 @@ from db.models.stock import Count, StockMovement
 from db.models.vocabulary import CountStatus, Decision, MovementType, Role
 from db.periods import require_open
 from db.stock import settle_all
+from pipeline.words import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,11 @@ def uncount(connection: Connection, count: int, user: int, reason: str) -> Taken
         .where(Count.id == count)
     ).one_or_none()
     if row is None or row.batch_id is None:
-        raise NotFound(f"there is no count {count}; `demeter explain` names the count behind a figure")
+        raise NotFound(
+            Sentence(
+                "there is no count {count}; `demeter explain` names the count behind a figure", count=count
+            )
+        )
     if row.user_id != user:
         require_role(connection, user, Role.SUPERVISOR)
     require_open(connection, row.counted_at)
@@ -53,7 +58,7 @@ def uncount(connection: Connection, count: int, user: int, reason: str) -> Taken
         .values(status=CountStatus.REJECTED.value, decided_by_user_id=user, decided_at=func.now())
     )
     if not forgotten.rowcount:
-        raise AlreadyDecided(f"count {count} is not in the books any more")
+        raise AlreadyDecided(Sentence("count {count} is not in the books any more", count=count))
     connection.execute(
         insert(CountDecision).values(
             count_id=count, decision=Decision.REJECTED.value, user_id=user, reason=reason
@@ -72,7 +77,11 @@ def _require_own(connection: Connection, count: int, session: int | None) -> Non
     photo = session or corrected
     if photo is not None:
         raise LedgerRefused(
-            f"count {count} is of photo {photo}: `demeter photos reject {photo}` takes it back"
+            Sentence(
+                "count {count} is of photo {photo}: `demeter photos reject {photo}` takes it back",
+                count=count,
+                photo=photo,
+            )
         )
     first = connection.scalar(
         select(StockMovement.id).where(
@@ -82,4 +91,10 @@ def _require_own(connection: Connection, count: int, session: int | None) -> Non
         )
     )
     if first is not None:
-        raise LedgerRefused(f"count {count} is a first count: `demeter stock undo {first}` takes it back")
+        raise LedgerRefused(
+            Sentence(
+                "count {count} is a first count: `demeter stock undo {first}` takes it back",
+                count=count,
+                first=first,
+            )
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -21,7 +22,7 @@ from db.models.vocabulary import ImageStatus, RunStatus, SessionStatus
 from db.partitions import ensure_partitions
 from db.places import Place
 from db.repeats import find_repeat
-from db.runs import RunInfo, finish_run
+from db.runs import Account, RunInfo, finish_run
 from db.sessions import (
     NOW_OR_LATER,
     Stored,
@@ -158,9 +159,15 @@ def release_claims(connection: Connection, run: RunInfo) -> None:
 
 
 def end_run(
-    connection: Connection, run: RunInfo, status: RunStatus, photos: tuple[int, int], *, blamed: bool = False
+    connection: Connection,
+    run: RunInfo,
+    status: RunStatus,
+    account: Callable[[], tuple[int, int, Account | None]],
+    *,
+    blamed: bool = False,
 ) -> None:
-    """Give back what is not done and close the run; `photos` is how many there were, and how many failed.
+    """Give back what is not done and close the run. Then `account` says how many photos there were, how many
+    failed, and how it went.
 
     What was in work counts an attempt only if it is `blamed`.
     Where the connection broke, this is tried over a new one: that a server was restarted is not the photos'
@@ -173,7 +180,7 @@ def end_run(
                 connection.rollback()
                 if not blamed:
                     release_claims(connection, run)
-                finish_run(connection, run, status, *photos)
+                finish_run(connection, run, status, *account())
             return
         except DatabaseUnavailable:
             reopened(connection)

@@ -19,6 +19,7 @@ from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductSta
 from db.models.people import User
 from db.models.places import StorageBin, StorageLocation
 from db.models.stock import StockBatch, StockMovement
+from pipeline.words import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,18 @@ def _require_known(connection: Connection, chosen: Chosen) -> None:
         known = select(StorageLocation.id).where(_inside(chosen.place))
         if connection.scalar(known.limit(1)) is None:
             codes = list(connection.scalars(select(StorageLocation.code)))
-            raise NotFound(f"there is no place, bed or bay {chosen.place!r}{nearest(chosen.place, codes)}")
+            raise NotFound(
+                Sentence(
+                    "there is no place, bed or bay {place!r}{nearest}",
+                    place=chosen.place,
+                    nearest=nearest(chosen.place, codes),
+                )
+            )
     if chosen.user:
         emails = list(connection.scalars(select(User.email)))
         if chosen.user.strip().lower() not in emails:
-            raise NotFound(f"there is no user {chosen.user}{nearest(chosen.user, emails)}")
+            raise NotFound(
+                Sentence(
+                    "there is no user {user}{nearest}", user=chosen.user, nearest=nearest(chosen.user, emails)
+                )
+            )

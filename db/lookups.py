@@ -24,6 +24,7 @@ from db.imports.tables import Columns
 from db.models.schema import METADATA
 from db.refusals import refusal
 from db.seed_files import Reject
+from pipeline.words import Sentence
 
 # What people call the tables; the rest is read from the tables themselves.
 LOOKUPS = {
@@ -64,7 +65,13 @@ def lookup_table(name: str) -> Table:
     """By what people call it, or by its own name. Raises NotFound."""
     found = LOOKUPS.get(name.lower().replace("_", "-"), name)
     if found not in LOOKUPS.values():
-        raise NotFound(f"no list is called {name}{hint(name, LOOKUPS)}; `demeter catalog list` shows them")
+        raise NotFound(
+            Sentence(
+                "no list is called {name}{hint}; `demeter catalog list` shows them",
+                name=name,
+                hint=hint(name, LOOKUPS),
+            )
+        )
     return METADATA.tables[found]
 
 
@@ -98,11 +105,15 @@ def edit(connection: Connection, table: Table, key: str, cells: Mapping[str, str
 def set_active(connection: Connection, table: Table, key: str, active: bool, *, force: bool = False) -> Entry:
     """Raises NotFound, and Refused for what is in use, unless forced, and for densities, always."""
     if "active" not in table.c:
-        raise Refused(f"rows of {table.name} are not deactivated: edit them")
+        raise Refused(Sentence("rows of {name} are not deactivated: edit them", name=table.name))
     identity = identify(connection, table, key)
     used = [] if active or force else in_use(connection, table, identity)
     if used:
-        raise Refused(f"{key} is in use: {', '.join(used)}; --force deactivates it all the same")
+        raise Refused(
+            Sentence(
+                "{key} is in use: {list}; --force deactivates it all the same", key=key, list=", ".join(used)
+            )
+        )
     connection.execute(update(table).where(table.c.id == identity).values(active=active))
     return _entry(connection, table, key)
 
@@ -114,8 +125,8 @@ def identify(connection: Connection, table: Table, key: str) -> int:
     found = ids.get(key, folded.get(key.casefold()))
     if found is None:
         near = difflib.get_close_matches(key.upper(), {known.upper(): known for known in ids}, n=3)
-        told = f"; did you mean {', '.join(near)}?" if near else ""
-        raise NotFound(f"there is no {key} in {table.name}{told}")
+        told = Sentence("; did you mean {names}?", names=", ".join(near)) if near else ""
+        raise NotFound(Sentence("there is no {key} in {name}{hint}", key=key, name=table.name, hint=told))
     return found
 
 
@@ -145,7 +156,13 @@ def load(connection: Connection, table: Table, path: Path, *, decimal: str | Non
     for row, cells in zip(rows[1:], told, strict=True):
         try:
             if len(row.cells) < len(names):
-                raise ValueError(f"has {len(row.cells)} cells where the header has {len(names)}")
+                raise ValueError(
+                    Sentence(
+                        "has {cells} cells where the header has {columns}",
+                        cells=len(row.cells),
+                        columns=len(names),
+                    )
+                )
             plain = {name: str(parse_number(cells[name], style)) for name in numeric if cells.get(name)}
             values.append(read_row(table, cells | plain, lookup))
             lines.append(row.line)
@@ -211,7 +228,15 @@ def _row(connection: Connection, table: Table, cells: Mapping[str, str]) -> dict
     known = headings(table)
     for name in cells:
         if name not in known:
-            raise Refused(f"{table.name} has no column {name}{hint(name, known)}; it has {', '.join(known)}")
+            raise Refused(
+                Sentence(
+                    "{name} has no column {column}{hint}; it has {list}",
+                    name=table.name,
+                    column=name,
+                    hint=hint(name, known),
+                    list=", ".join(known),
+                )
+            )
     try:
         return read_row(table, {name: cell_text(cell) for name, cell in cells.items()}, Lookup(connection))
     except ValueError as error:
@@ -237,11 +262,24 @@ def _header(path: Path, row: Row, table: Table) -> dict[int, str]:
         name = columns.named(heading)
         if name is None or name in names.values():
             what = "names twice" if name else "has an unknown column"
-            raise UnreadableFile(f"{path}, line {row.line} {what} {heading.strip()!r}{hint(heading, known)}.")
+            raise UnreadableFile(
+                Sentence(
+                    "{path}, line {line} {problem} {text!r}{hint}.",
+                    path=path,
+                    line=row.line,
+                    problem=what,
+                    text=heading.strip(),
+                    hint=hint(heading, known),
+                )
+            )
         names[place] = name
     missing = [name for name in keys if name not in names.values()]
     if missing:
-        raise UnreadableFile(f"{path} lacks the column {missing[0]!r}, which names its rows.")
+        raise UnreadableFile(
+            Sentence(
+                "{path} lacks the column {column!r}, which names its rows.", path=path, column=missing[0]
+            )
+        )
     return names
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 from db.imports.dates import parse_day
+from pipeline.words import Sentence
 
 
 def parse_moment(text: str, zone: ZoneInfo, now: dt.datetime) -> dt.datetime:
@@ -19,18 +20,20 @@ def parse_moment(text: str, zone: ZoneInfo, now: dt.datetime) -> dt.datetime:
     if ":" not in words:
         day = parse_day(words)
         if day > now.astimezone(zone).date():
-            raise ValueError(f"is in the future: {words}")
+            raise ValueError(Sentence("is in the future: {words}", words=words))
         end = dt.datetime.combine(day, dt.time.max, zone)
         return now.astimezone(zone) if end > now else end
     try:
         moment = dt.datetime.fromisoformat(words)
     except ValueError as error:
         raise ValueError(
-            f"must be a day like 2026-03-31 or a moment like 2026-03-31T12:00, not {words!r}"
+            Sentence(
+                "must be a day like 2026-03-31 or a moment like 2026-03-31T12:00, not {words!r}", words=words
+            )
         ) from error
     moment = moment if moment.tzinfo else _of_the_clock(moment, zone)
     if moment > now:
-        raise ValueError(f"is in the future: {words}")
+        raise ValueError(Sentence("is in the future: {words}", words=words))
     return moment
 
 
@@ -40,8 +43,18 @@ def _of_the_clock(naive: dt.datetime, zone: ZoneInfo) -> dt.datetime:
     if first.utcoffset() == second.utcoffset():
         return first
     if first.astimezone(dt.UTC).astimezone(zone).replace(tzinfo=None) != naive:
-        raise ValueError(f"never was: the clocks in {zone.key} were put forward over {naive:%Y-%m-%d %H:%M}")
+        raise ValueError(
+            Sentence(
+                "never was: the clocks in {key} were put forward over {naive:%Y-%m-%d %H:%M}",
+                key=zone.key,
+                naive=naive,
+            )
+        )
     raise ValueError(
-        f"was twice, since the clocks in {zone.key} were put back: write {first.isoformat()} or "
-        f"{second.isoformat()}"
+        Sentence(
+            "was twice, since the clocks in {key} were put back: write {first} or {second}",
+            key=zone.key,
+            first=first.isoformat(),
+            second=second.isoformat(),
+        )
     )

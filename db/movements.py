@@ -19,13 +19,14 @@ from sqlalchemy import ARRAY, Connection, Date, Text, any_, bindparam, func, ins
 
 from db.batches import Held, Spot, add_plants, among, describe, ensure_batches, lock_batches
 from db.entries import Row, require_no_shortage, write_entries
-from db.errors import AlreadyUndone, Forbidden, LedgerRefused, NotFound
+from db.errors import Forbidden, LedgerRefused, NotFound
 from db.models.people import User
 from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import CountSource, CountStatus, MovementSource, MovementType, Role
-from db.periods import hold_periods, require_open
-from db.stock import reject_count, settle_batches
+from db.periods import require_open
+from db.stock import settle_batches
 from db.valuation import batch_prices
+from pipeline.words import Sentence
 
 # Of an entry that reverses nothing; types that are missing go either way.
 SIGNS = {
@@ -101,8 +102,11 @@ def _book_fresh(connection: Connection, entries: Sequence[Entry]) -> list[Booked
     for entry, batch in zip(entries, batch_ids, strict=True):
         if entry.movement_type is MovementType.VENTAS and not held[batch].sellable:
             raise LedgerRefused(
-                f"{describe(connection, batch)} stands in trays, which are never sold: transplant the plants "
-                "into pots first, or book a death or an adjustment",
+                Sentence(
+                    "{lot} stands in trays, which are never sold: transplant the plants into"
+                    " pots first, or book a death or an adjustment",
+                    lot=describe(connection, batch),
+                ),
                 entry,
             )
     entries = _with_prices(connection, _with_counts(connection, entries, batch_ids, held), batch_ids)
@@ -147,11 +151,20 @@ def _require_signs(entries: Iterable[Entry]) -> None:
     for entry in entries:
         wanted = SIGNS.get(entry.movement_type, 0) * (1 if entry.reverses_id is None else -1)
         if entry.quantity == 0 or entry.quantity * wanted < 0:
-            raise LedgerRefused(f"a movement {entry.movement_type} of {entry.quantity} plants is none", entry)
+            raise LedgerRefused(
+                Sentence(
+                    "a movement {movement_type} of {quantity} plants is none",
+                    movement_type=entry.movement_type,
+                    quantity=entry.quantity,
+                ),
+                entry,
+            )
         if entry.movement_type is MovementType.AJUSTE and not (entry.reason or "").strip():
-            raise LedgerRefused("an adjustment needs a reason", entry)
+            raise LedgerRefused(Sentence("an adjustment needs a reason"), entry)
         if entry.movement_type is MovementType.FOTO:
-            raise LedgerRefused("entries of type foto follow from counts; they are not booked by hand")
+            raise LedgerRefused(
+                Sentence("entries of type foto follow from counts; they are not booked by hand")
+            )
 
 
 def _require_users(connection: Connection, entries: Iterable[Entry]) -> None:
@@ -163,14 +176,22 @@ def _require_users(connection: Connection, entries: Iterable[Entry]) -> None:
         select(User.id, User.email, User.role, User.active).where(among(User.id, kinds))
     ).all()
     if len(rows) < len(kinds):
-        raise NotFound("there is no such user")
+        raise NotFound(Sentence("there is no such user"))
     for row in rows:
         if not row.active:
-            raise Forbidden(f"{row.email} is not active any more")
+            raise Forbidden(Sentence("{email} is not active any more", email=row.email))
         if row.role == Role.VIEWER:
-            raise Forbidden(f"{row.email} may look at the books ({row.role}), not write in them")
+            raise Forbidden(
+                Sentence(
+                    "{email} may look at the books ({role}), not write in them",
+                    email=row.email,
+                    role=row.role,
+                )
+            )
         if MovementType.AJUSTE in kinds[row.id] and row.role not in MAY_ADJUST:
-            raise Forbidden(f"{row.email} is {row.role}: adjustments are a supervisor's")
+            raise Forbidden(
+                Sentence("{email} is {role}: adjustments are a supervisor's", email=row.email, role=row.role)
+            )
 
 
 def batches_of(connection: Connection, entries: Iterable[Entry]) -> list[int]:
@@ -195,8 +216,12 @@ def _with_counts(
         there = _stock_at(connection, batch, entry.occurred_at)
         if there:
             raise LedgerRefused(
-                f"{describe(connection, batch)} holds {there} already: a first count is for what is not in "
-                "the books yet; adjust the stock instead, or say --replace",
+                Sentence(
+                    "{lot} holds {there} already: a first count is for what is not in the books"
+                    " yet; adjust the stock instead, or say --replace",
+                    lot=describe(connection, batch),
+                    there=there,
+                ),
                 entry,
             )
         count = connection.execute(
@@ -317,77 +342,3 @@ def _date_batches(connection: Connection, entries: Sequence[Entry], batch_ids: S
             statement = update(table).where(table.id == bindparam("batch")).values({column: value})
             rows = [{"batch": batch, "day": day} for batch, day in sorted(days.items())]
             connection.execute(statement, rows)
-
-
-def undo(connection: Connection, movement: int, user_id: int, reason: str | None = None) -> list[Booked]:
-    """Take back a movement, and of a transfer all its entries, by opposite entries that name them.
-
-    They are dated as what they take back; where that month is closed, at the beginning of the open one. Works
-    in the caller's transaction, as `book` does. Raises NotFound, AlreadyUndone, and what `book` raises.
-    """
-    table = StockMovement
-    one = connection.execute(
-        select(
-            table.movement_type,
-            table.transfer_id,
-            table.reverses_movement_id,
-            table.count_id,
-            table.session_id,
-        ).where(table.id == movement)
-    ).one_or_none()
-    if one is None:
-        raise NotFound(f"there is no movement {movement}; `demeter stock list` shows them with their numbers")
-    if one.movement_type == MovementType.FOTO:
-        photo = one.session_id is not None
-        remedy = f"photos reject {one.session_id}" if photo else f"stock uncount {one.count_id}"
-        raise LedgerRefused(
-            f"movement {movement} follows from a count: `demeter {remedy}` lets the books forget it"
-        )
-    if one.reverses_movement_id is not None:
-        raise LedgerRefused(
-            f"movement {movement} took back movement {one.reverses_movement_id}: it is not undone itself; "
-            "book what happened anew"
-        )
-    open_from = hold_periods(connection)
-    whole = table.id == movement if one.transfer_id is None else table.transfer_id == one.transfer_id
-    lock_batches(connection, connection.scalars(select(table.batch_id).where(whole)).all())
-    rows = connection.execute(select(*table.__table__.columns).where(whole).order_by(table.id)).all()
-    _require_standing(connection, [row.id for row in rows])
-    transfer = uuid.uuid4() if one.transfer_id else None
-    for row in rows:
-        if row.movement_type == MovementType.MANUAL_INIT and row.count_id is not None:
-            require_open(connection, row.occurred_at)
-            reject_count(connection, row.count_id, user_id)
-    entries = [
-        Entry(
-            movement_type=MovementType(row.movement_type),
-            where=row.batch_id,
-            quantity=-row.quantity,
-            occurred_at=row.occurred_at if open_from is None else max(row.occurred_at, open_from),
-            user_id=user_id,
-            reason=reason or f"movement {row.id} undone",
-            source=MovementSource.MANUAL_CORRECTION,
-            plants_per_pot=row.plants_per_pot,
-            transfer_id=transfer,
-            reverses_id=row.id,
-            count_id=row.count_id,
-            session_id=row.session_id,
-            unit_price=row.unit_price,
-        )
-        for row in rows
-    ]
-    return book(connection, entries)
-
-
-def _require_standing(connection: Connection, movements: Sequence[int]) -> None:
-    table = StockMovement
-    undone = connection.execute(
-        select(table.id, table.reverses_movement_id, table.recorded_at).where(
-            among(table.reverses_movement_id, movements)
-        )
-    ).first()
-    if undone is not None:
-        raise AlreadyUndone(
-            f"movement {undone.reverses_movement_id} was undone on {undone.recorded_at:%Y-%m-%d}, "
-            f"by movement {undone.id}"
-        )

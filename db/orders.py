@@ -21,7 +21,9 @@ from db.crops import Crop, crop_at, crops_at
 from db.errors import ConfigMismatch, LedgerRefused, PackagingMismatch, ProductMismatch, Unclear
 from db.models.vocabulary import BinCategory, MovementType
 from db.movements import Entry
+from db.order_words import MISSING, OTHER_POT, OTHER_PRODUCT, POSITIVE, SIGNED, UNCONFIGURED
 from db.shelves import Standing, shelves_at
+from pipeline.words import Sentence, marked
 
 LARGEST = 1_000_000  # plants in one movement
 LARGEST_FIRST_COUNT = 100_000
@@ -110,7 +112,10 @@ class Desk:
         """What leaves a place: of the one lot there that fits what was said."""
         spot = self._standing(order, place)
         if order.kind is Kind.SALE and not self.shelves[place][spot].sellable:
-            raise LedgerRefused(f"{self._told(spot)} is never sold as it is: transplant the plants first")
+            lot = self._told(spot)
+            raise LedgerRefused(
+                Sentence("{lot} is never sold as it is: transplant the plants first", lot=lot)
+            )
         movement = {Kind.DEATH: MovementType.MUERTE, Kind.SALE: MovementType.VENTAS}.get(order.kind)
         return self._entry(order, movement or MovementType.TRANSPLANTE, spot, -order.quantity)
 
@@ -122,10 +127,9 @@ class Desk:
         spot = self._planted(order, place, crop)
         if crop is None or spot.lot.product_id != crop.lot.product_id:
             grows = "nothing" if crop is None else self.codes.text("product", crop.lot.product_id)
-            self.notes.append(
-                f"{order.place.upper()} is configured for {grows}, not for "
-                f"{self.codes.text('product', spot.lot.product_id)}"
-            )
+            comes, where = self.codes.text("product", spot.lot.product_id), order.place.upper()
+            note = marked("{place} is configured for {grows}, not for {comes}")
+            self.notes.append(Sentence(note, place=where, grows=grows, comes=comes))
         return self._entry(order, MovementType.PLANTAR, spot, order.quantity)
 
     def first_count(self, order: Order, place: int) -> list[Entry]:
@@ -154,14 +158,24 @@ class Desk:
         target = self._target(order, source)
         if target == source:
             raise LedgerRefused(
-                "nothing would change: say where the plants go, or which pot, size or state they have then"
+                Sentence(
+                    "nothing would change: say where the plants go, or which pot, size or state they"
+                    " have then"
+                )
             )
         arriving = (order.quantity - order.deaths) * order.from_per_pot
         if arriving == 0:
-            raise LedgerRefused(f"all {order.quantity} die on the way: book them as dead")
+            raise LedgerRefused(Sentence("all {n} die on the way: book them as dead", n=order.quantity))
         if arriving % order.per_pot:
             over = arriving % order.per_pot
-            raise LedgerRefused(f"{arriving} plants do not fill pots of {order.per_pot}: {over} left over")
+            raise LedgerRefused(
+                Sentence(
+                    "{n} plants do not fill pots of {per_pot}: {over} left over",
+                    n=arriving,
+                    per_pot=order.per_pot,
+                    over=over,
+                )
+            )
         transfer = uuid.uuid4()
         out = self._entry(order, MovementType.TRANSPLANTE, source, order.deaths - order.quantity)
         back = self._entry(order, MovementType.TRANSPLANTE, target, arriving // order.per_pot)
@@ -215,14 +229,19 @@ class Desk:
             return found[0]
         code = self.codes.text("place", place)
         if found:
-            parting = self._parting(found)
-            lots = f"it held {self._named(found)}" if used_up else f"it holds {self._listed(place)}"
-            raise Unclear(
-                f"{code} {'held' if used_up else 'holds'} several lots; say which, by {parting}: {lots}"
-            )
+            lots = self._named(found) if used_up else self._listed(place)
+            told = {"code": code, "by": self._parting(found), "lots": lots}
+            if used_up:
+                raise Unclear(
+                    Sentence("{code} held several lots; say which, by {by}: it held {lots}", **told)
+                )
+            raise Unclear(Sentence("{code} holds several lots; say which, by {by}: it holds {lots}", **told))
         if any(standing.plants for standing in self.shelves[place].values()):
-            raise LedgerRefused(f"{code} holds no such plants; it holds {self._listed(place)}")
-        raise LedgerRefused(f"{code} holds no plants")
+            lots = self._listed(place)
+            raise LedgerRefused(
+                Sentence("{code} holds no such plants; it holds {lots}", code=code, lots=lots)
+            )
+        raise LedgerRefused(Sentence("{code} holds no plants", code=code))
 
     def _parting(self, spots: list[Spot]) -> str:
         """That by which the lots differ."""
@@ -260,7 +279,7 @@ class Desk:
         young = grown if grown in self.codes.unsellable else self.codes.first_state
         state = self._said("state", words.state, young)
         if state is None:
-            raise Unclear("say the state: the catalogue has none of plants that are not sold yet")
+            raise Unclear(Sentence("say the state: the catalogue has none of plants that are not sold yet"))
         pot = self.codes.pot(words.packaging) if words.packaging else None
         category = container(words.container) if words.container else BinCategory.SEEDLING_TRAY.value
         return Spot(place, category, Lot(product, state, self._said("size", words.size, None), pot))
@@ -271,11 +290,10 @@ class Desk:
         same = crop.lot if crop is not None and crop.lot.product_id == product else None
         state = self._said("state", words.state, same.state_id if same else None)
         if state is None or (same is None and not words.packaging):
-            missing = " and the ".join(name for name in ("state", "packaging") if not getattr(words, name))
-            raise Unclear(
-                f"{order.place.upper()} is not configured for {self.codes.text('product', product)}: "
-                f"say the {missing}"
-            )
+            named, where = self.codes.text("product", product), order.place.upper()
+            missing = MISSING[bool(words.state), bool(words.packaging)]
+            told = marked("{place} is not configured for {product}: say the {missing}")
+            raise Unclear(Sentence(told, place=where, product=named, missing=missing))
         lot = Lot(
             product,
             state,
@@ -302,7 +320,11 @@ class Desk:
         if order.lot.product:
             return self.codes.find("product", order.lot.product)
         if crop is None:
-            raise Unclear(f"nothing is configured to grow at {order.place.upper()}: say the product")
+            raise Unclear(
+                Sentence(
+                    "nothing is configured to grow at {place}: say the product", place=order.place.upper()
+                )
+            )
         return crop.lot.product_id
 
     def _target(self, order: Order, source: Spot) -> Spot:
@@ -320,9 +342,9 @@ class Desk:
 
     def _require_configured(self, order: Order, crop: Crop | None) -> None:
         """Raises ConfigMismatch."""
-        place, remedy = order.place.upper(), "change the configuration, or say --override"
+        place = order.place.upper()
         if crop is None:
-            raise ConfigMismatch(f"nothing is configured to grow at {place}: {remedy}")
+            raise ConfigMismatch(Sentence(UNCONFIGURED, place=place))
         for kind, error, said, grows in (
             ("product", ProductMismatch, order.lot.product, crop.lot.product_id),
             ("pot", PackagingMismatch, order.lot.packaging, crop.lot.packaging_id),
@@ -331,8 +353,9 @@ class Desk:
                 grows if not said else self.codes.pot(said) if kind == "pot" else self.codes.find(kind, said)
             )
             if meant != grows:
-                wanted, configured = self.codes.text(kind, meant), self.codes.text(kind, grows)
-                raise error(f"{place} is configured for {kind} {configured}, not for {wanted}: {remedy}")
+                wanted, grown = self.codes.text(kind, meant), self.codes.text(kind, grows)
+                told = OTHER_POT if kind == "pot" else OTHER_PRODUCT
+                raise error(Sentence(told, place=place, grown=grown, wanted=wanted))
 
 
 _MAKERS: Mapping[Kind, Callable[[Desk, Order, int], list[Entry]]] = {
@@ -352,15 +375,16 @@ def _require_sound(order: Order) -> None:
     most = LARGEST_FIRST_COUNT if order.kind is Kind.INIT else LARGEST
     lowest = -most if order.kind is Kind.ADJUST else 1
     if order.quantity == 0 or not lowest <= order.quantity <= most:
-        allowed = f"from −{most:,} to {most:,}, but not 0" if lowest < 0 else f"from 1 to {most:,}"
-        raise Unclear(f"the quantity must be {allowed}, not {order.quantity:,}")
-    if not 0 <= order.deaths <= order.quantity and order.deaths:
-        raise Unclear(f"of {order.quantity} plants, {order.deaths} cannot die on the way")
+        told = SIGNED if lowest < 0 else POSITIVE
+        raise Unclear(Sentence(told, most=most, n=order.quantity))
+    n, dead = order.quantity, order.deaths
+    if not 0 <= dead <= n and dead:
+        raise Unclear(Sentence("of {n} plants, {dead} cannot die on the way", n=n, dead=dead))
     if not (1 <= order.per_pot <= 1000 and 1 <= order.from_per_pot <= 1000):
-        raise Unclear("plants per pot must be from 1 to 1,000")
+        raise Unclear(Sentence("plants per pot must be from 1 to 1,000"))
     if order.kind is Kind.MOVE and not order.to:
-        raise Unclear("say where the plants go")
+        raise Unclear(Sentence("say where the plants go"))
     if order.kind is Kind.ADJUST and not (order.reason or "").strip():
-        raise Unclear("an adjustment needs a reason")
+        raise Unclear(Sentence("an adjustment needs a reason"))
     if order.price is not None and not (0 <= order.price < 10**8 and round(order.price, 2) == order.price):
-        raise Unclear(f"{order.price} is no price like 1250.50")
+        raise Unclear(Sentence("{price} is no price like 1250.50", price=order.price))

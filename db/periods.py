@@ -23,6 +23,7 @@ from db.models.periods import Period, PeriodEntry
 from db.models.stock import Count, StockMovement
 from db.models.vocabulary import CountStatus, Role, SealedKind
 from db.seals import Head, Seals, period_hash, seals_of, sign
+from pipeline.words import Sentence
 
 # As in the database's function hold_periods(): shared by who writes, taken alone by who closes.
 _LOCK = 0x44454D4554455202
@@ -70,8 +71,13 @@ def require_open(connection: Connection, moment: dt.datetime) -> dt.datetime | N
         ).one()
         day = moment.astimezone(ZoneInfo(last.timezone))
         raise ClosedPeriod(
-            f"the books are closed up to and including {last.month:%Y-%m}: nothing dated {day:%Y-%m-%d} can "
-            "be booked or undone any more; date it in an open month, and say when it happened as its reason"
+            Sentence(
+                "the books are closed up to and including {month:%Y-%m}: nothing dated"
+                " {day:%Y-%m-%d} can be booked or undone any more; date it in an open month, and"
+                " say when it happened as its reason",
+                month=last.month,
+                day=day,
+            )
         )
     return open_from
 
@@ -115,10 +121,17 @@ def close(
     ).one_or_none()
     ends_at = dt.datetime.combine(_next(month), dt.time.min, zone).astimezone(dt.UTC)
     if now is None or ends_at > now:
-        raise LedgerRefused(f"{month:%Y-%m} is not over yet")
+        raise LedgerRefused(Sentence("{month:%Y-%m} is not over yet", month=month))
     if previous is not None and month != _next(previous.month):
-        done = "closed already" if month <= previous.month else "not next"
-        raise LedgerRefused(f"{month:%Y-%m} is {done}: {_next(previous.month):%Y-%m} is next to be closed")
+        done = Sentence("closed already") if month <= previous.month else Sentence("not next")
+        raise LedgerRefused(
+            Sentence(
+                "{month:%Y-%m} is {done}: {next:%Y-%m} is next to be closed",
+                month=month,
+                done=done,
+                next=_next(previous.month),
+            )
+        )
     span = (previous.ends_at if previous else None, ends_at)
     if not undecided:
         _require_decided(connection, span[1], month)
@@ -205,8 +218,12 @@ def _require_decided(connection: Connection, ends_at: dt.datetime, month: dt.dat
     )
     if waiting:
         raise LedgerRefused(
-            f"{waiting} counts up to {month:%Y-%m} are neither accepted nor rejected, and could not be any "
-            "more: decide them first, or say --force"
+            Sentence(
+                "{waiting} counts up to {month:%Y-%m} are neither accepted nor rejected, and"
+                " could not be any more: decide them first, or say --force",
+                waiting=waiting,
+                month=month,
+            )
         )
 
 

@@ -20,6 +20,7 @@ from db.errors import NotFound, Refused
 from db.imports.words import nearest
 from db.models.catalog import PackagingCatalog, Product, ProductSize, ProductState
 from db.models.places import StorageArea, StorageLocation, StorageLocationConfig, Warehouse
+from pipeline.words import Sentence
 
 DEFAULT_STATE = "ADULT"
 _GRACE = dt.timedelta(minutes=5)  # clocks differ
@@ -56,7 +57,13 @@ def set_crop(connection: Connection, codes: Codes, place: str, crop: Crop, start
     """
     location, values = codes.find("place", place), _values(codes, crop)
     if start > dt.datetime.now(dt.UTC) + _GRACE:
-        raise Refused(f"{place}: a crop cannot begin in the future ({start:%Y-%m-%d %H:%M})")
+        raise Refused(
+            Sentence(
+                "{place}: a crop cannot begin in the future ({start:%Y-%m-%d %H:%M})",
+                place=place,
+                start=start,
+            )
+        )
     active = _active(connection, location)
     before = crop_of(active) if active is not None else None
     if active is not None and all(active[name] == value for name, value in values.items()):
@@ -75,7 +82,9 @@ def correct_crop(connection: Connection, codes: Codes, place: str, crop: Crop) -
     location, values = codes.find("place", place), _values(codes, crop)
     active = _active(connection, location)
     if active is None:
-        raise Refused(f"{place} has no configuration to correct; set one without --correct")
+        raise Refused(
+            Sentence("{place} has no configuration to correct; set one without --correct", place=place)
+        )
     before, since = crop_of(active), active["valid_from"]
     if all(active[name] == value for name, value in values.items()):
         return Change(place, "unchanged", before, before, since)
@@ -88,10 +97,14 @@ def close_crop(connection: Connection, codes: Codes, place: str, end: dt.datetim
     """Let nothing be configured at a place from `end` on. Raises NotFound and Refused."""
     active = _active(connection, codes.find("place", place))
     if active is None:
-        raise Refused(f"{place} has no configuration in force")
+        raise Refused(Sentence("{place} has no configuration in force", place=place))
     if end <= active["valid_from"]:
         raise Refused(
-            f"{place}: its configuration began on {active['valid_from']:%Y-%m-%d %H:%M}, after that"
+            Sentence(
+                "{place}: its configuration began on {valid_from:%Y-%m-%d %H:%M}, after that",
+                place=place,
+                valid_from=active["valid_from"],
+            )
         )
     _end(connection, active["id"], end)
     return Change(place, "closed", crop_of(active), None, end)
@@ -126,7 +139,11 @@ def places_within(connection: Connection, names: Iterable[str]) -> list[str]:
         inside = [row[0] for row in rows if wanted in tuple(row)]
         if not inside:
             known = {code for row in rows for code in row}
-            raise NotFound(f"there is no place, bed or bay {name!r}{nearest(name, known)}")
+            raise NotFound(
+                Sentence(
+                    "there is no place, bed or bay {name!r}{nearest}", name=name, nearest=nearest(name, known)
+                )
+            )
         found |= dict.fromkeys(inside)
     return list(found)
 
@@ -174,7 +191,9 @@ def _active(connection: Connection, location: int) -> dict[str, Any] | None:
 
 def _values(codes: Codes, crop: Crop) -> dict[str, Any]:
     if crop.area_cm2 is not None and crop.area_cm2 <= 0:
-        raise Refused(f"the usable area must be more than 0 cm², not {crop.area_cm2}")
+        raise Refused(
+            Sentence("the usable area must be more than 0 cm², not {area_cm2}", area_cm2=crop.area_cm2)
+        )
     return {
         "product_id": codes.find("product", crop.product),
         "packaging_catalog_id": codes.find("pot", crop.packaging) if crop.packaging else None,
@@ -196,8 +215,12 @@ def _require_free(connection: Connection, place: str, location: int, start: dt.d
     if later:
         began = max(row.valid_to or row.valid_from for row in later)
         raise Refused(
-            f"{place}: what was configured until or since {began:%Y-%m-%d %H:%M} stands; "
-            "a new crop begins after that, and a mistake is mended with --correct"
+            Sentence(
+                "{place}: what was configured until or since {began:%Y-%m-%d %H:%M} stands; a"
+                " new crop begins after that, and a mistake is mended with --correct",
+                place=place,
+                began=began,
+            )
         )
 
 

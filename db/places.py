@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from db.errors import NotFound
 from db.models.places import StorageLocation
+from pipeline.words import Sentence
 
 Words = tuple[str, ...]
 
@@ -47,8 +48,12 @@ class PlaceIndex:
             return place
         codes = sorted(place.code for place in self.by_words.values())
         near = difflib.get_close_matches(code.upper(), codes, n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else f"the database knows {len(codes)} places"
-        raise NotFound(f"there is no place {code!r}; {hint}")
+        hint = (
+            Sentence("did you mean {names}?", names=", ".join(near))
+            if near
+            else Sentence.counted("the database knows {n} place", "the database knows {n} places", len(codes))
+        )
+        raise NotFound(Sentence("there is no place {code!r}; {hint}", code=code, hint=hint))
 
     def of_path(self, path: Path) -> Place | None:
         """The place that a file name or its folders spell: `N01-NORTE-C07.jpg`, `N01/NORTE/C07/x.jpg`.

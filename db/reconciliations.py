@@ -29,10 +29,12 @@ from db.models.places import StorageLocation
 from db.models.reconciliations import Reconciliation, ReconciliationLine, ReconciliationPosting
 from db.models.stock import StockMovement
 from db.models.vocabulary import LineVerdict, MovementSource, MovementType, Role
-from db.movements import Entry, book, undo
+from db.movements import Entry, book
 from db.periods import hold_books
 from db.reconcile import reconcile_period
 from db.reconciling import Line, LineKey, Period, allocate
+from db.undoing import undo
+from pipeline.words import Sentence
 
 _REASONS = {
     LineVerdict.SALE: "calculated sale: unexplained outflow between two counts",
@@ -254,8 +256,15 @@ def _require_unclaimed(connection: Connection, period: Period, lines: Sequence[L
         closing = ours.get(key)
         if closing is not None and row.opening_at < closing < row.closing_at:
             raise AlreadyReconciled(
-                f"{row.place}: reconciliation {row.reconciliation_id}, of {row.starts_at:%Y-%m-%d} to "
-                f"{row.ends_at:%Y-%m-%d}, has been posted and covers this time; reconcile that period again"
+                Sentence(
+                    "{place}: reconciliation {reconciliation_id}, of {starts_at:%Y-%m-%d} to"
+                    " {ends_at:%Y-%m-%d}, has been posted and covers this time; reconcile that"
+                    " period again",
+                    place=row.place,
+                    reconciliation_id=row.reconciliation_id,
+                    starts_at=row.starts_at,
+                    ends_at=row.ends_at,
+                )
             )
 
 

@@ -13,6 +13,7 @@ from db.models.photos import Image, PhotoSession
 from db.models.places import StorageLocation
 from db.models.vocabulary import SessionStatus
 from pipeline.types import Check, Finding, Severity
+from pipeline.words import Sentence
 
 # Bits of 64. A rendered photo that is sent on, shrunk, re-encoded, blurred or brightened by a third keeps all
 # but 8 of its bits; two different ones differ in 32 ± 4, and none of 308,000 pairs of crops of 79 photos in
@@ -73,10 +74,16 @@ def find_repeat(
 
 
 def _sentence(like: Any) -> str:
-    where = f" of {like.place}" if like.place else ""
     taken = like.captured_at_local
-    when = f"taken on {taken:%Y-%m-%d}" if taken else f"received on {like.created_at:%Y-%m-%d}"
-    return (
-        f"looks like photo {like.original_name}{where}, {when}; "
-        "if it is that picture sent again, take a new one"
+    where = Sentence(" of {place}", place=like.place) if like.place else ""
+    when = (
+        Sentence("taken on {day:%Y-%m-%d}", day=taken)
+        if taken
+        else Sentence("received on {day:%Y-%m-%d}", day=like.created_at)
+    )
+    return Sentence(
+        "looks like photo {photo}{where}, {when}; if it is that picture sent again, take a new one",
+        photo=like.original_name,
+        where=where,
+        when=when,
     )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import os
 import platform
-from collections.abc import Iterator
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from db.errors import Busy
 from db.models.photos import Run
@@ -21,6 +26,20 @@ from pipeline.types import Severity
 PARTITION_DAYS_AHEAD = 7
 NOW_OR_LATER = func.greatest(func.now(), Run.started_at)  # a clock may be set back during a run
 RUN_LOCK = 0x44454D4554455201  # "DEMETER" and a number
+
+log = logging.getLogger(__name__)
+
+Wait = float  # seconds; math.inf waits for ever
+Tell = Callable[[str], None]
+NO_WAIT = 0.0
+_SIGNATURE = re.compile(r"demeter (?P<command>[\w -]+) (?P<pid>\d+) (?P<since>\d{8}T\d{6}Z) ?(?P<host>.*)")
+_HOLDER = text(
+    """
+    SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND classid::bigint = :high AND objid::bigint = :low
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +56,19 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """How a run went: what its row keeps beside the photos and failures."""
+
+    exit_code: int
+    plants: int
+    retries: int  # photos tried more than once
+    peak_memory_bytes: int
+    statuses: Mapping[str, int]  # photos by status
+    stages: Mapping[str, float]  # seconds by stage
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """One call of `demeter process`. A photo counted under the same sha256 and hash needs no second look."""
 
@@ -49,10 +81,27 @@ class RunInfo:
 
 
 @contextmanager
-def run_lock(connection: Connection) -> Iterator[None]:
-    """Only one run counts into a database at a time. Raises Busy. A killed run loses the lock by itself."""
-    if not connection.scalar(select(func.pg_try_advisory_lock(RUN_LOCK))):
-        raise Busy("another run is counting into this database; try again when it has finished")
+def run_lock(
+    connection: Connection, command: str = "process", wait: Wait = NO_WAIT, tell: Tell = log.warning
+) -> Iterator[None]:
+    """Only one run counts into a database at a time. A killed run loses the lock by itself.
+
+    While another holds it, ask again until `wait` seconds are over (`math.inf`: for ever), and `tell` once
+    who it is. Raises Busy. Nothing else waits meanwhile: no transaction is open.
+    """
+    deadline, told = time.monotonic() + wait, False
+    while not connection.scalar(select(func.pg_try_advisory_lock(RUN_LOCK))):
+        holder = lock_holder(connection)
+        connection.rollback()
+        left = deadline - time.monotonic()
+        if left <= 0:
+            end = f"it still goes on after {wait:g} seconds" if wait else "or let this one --wait"
+            raise Busy(f"{holder} is at work in this database; try again when it has finished, {end}")
+        if not told:
+            tell(f"{holder} is at work in this database; waiting for it.")
+            told = True
+        time.sleep(min(left, random.uniform(0.2, 1.0)))  # noqa: S311  not a secret
+    _sign(connection, command)
     connection.commit()
     try:
         yield
@@ -60,7 +109,25 @@ def run_lock(connection: Connection) -> Iterator[None]:
         if not connection.invalidated and not connection.closed:
             connection.rollback()
             connection.execute(select(func.pg_advisory_unlock(RUN_LOCK)))
+            connection.execute(text("RESET application_name"))
             connection.commit()
+
+
+def _sign(connection: Connection, command: str) -> None:
+    """Put who we are where everybody who may connect can read it, of whatever role they are."""
+    signature = f"demeter {command} {os.getpid()} {dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ} {platform.node()}"
+    connection.execute(select(func.set_config("application_name", signature[:63], False)))
+
+
+def lock_holder(connection: Connection) -> str:
+    """Who holds the run lock, in words: command, process, host and since when."""
+    name = connection.scalar(_HOLDER, {"high": RUN_LOCK >> 32, "low": RUN_LOCK & 0xFFFFFFFF})
+    signed = _SIGNATURE.fullmatch(name or "")
+    if not signed:
+        return "another run"
+    since = dt.datetime.strptime(signed["since"], "%Y%m%dT%H%M%S%z")
+    host = "".join(char for char in signed["host"] if char.isprintable()) or "an unknown host"
+    return f"demeter {signed['command']} (process {signed['pid']} on {host}, since {since:%F %T} UTC)"
 
 
 def start_run(
@@ -94,10 +161,22 @@ def start_run(
     return RunInfo(run_id, model[0], model[1], config_hash, user, policy)
 
 
-def finish_run(connection: Connection, run: RunInfo, status: RunStatus, photos: int, failures: int) -> None:
+def sign_run(connection: Connection, run: RunInfo, key: uuid.UUID, version: str) -> None:
+    """The name under which logs, reports and pings speak of the run, and the version of the program."""
+    with connection.begin():
+        connection.execute(update(Run).where(Run.id == run.id).values(key=key, version=version))
+
+
+def finish_run(
+    connection: Connection,
+    run: RunInfo,
+    status: RunStatus,
+    photos: int,
+    failures: int,
+    account: Account | None = None,
+) -> None:
+    values = {"status": status.value, "finished_at": NOW_OR_LATER, "photos": photos, "failures": failures}
     with connection.begin():
         connection.execute(
-            update(Run)
-            .where(Run.id == run.id)
-            .values(status=status.value, finished_at=NOW_OR_LATER, photos=photos, failures=failures)
+            update(Run).where(Run.id == run.id).values({**values, **(asdict(account) if account else {})})
         )

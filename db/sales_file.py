@@ -17,6 +17,7 @@ from db.imports.pots import parse_pot
 from db.imports.read import ReadFile
 from db.imports.tables import Columns, Record, records
 from db.pricing import sku_of
+from pipeline.words import Sentence
 
 LARGEST = 1_000_000
 COLUMNS = Columns(
@@ -82,26 +83,32 @@ class Codes:
         """Raises ValueError with a phrase about the code that is not known."""
         product, pot, code = (cells.get(name, "") for name in ("product_sku", "packaging_sku", "code"))
         if not product and not code:
-            raise ValueError("names neither product_sku nor code")
+            raise ValueError(Sentence("names neither product_sku nor code"))
         if code and not product:
             return self._of_client(code)
         known = self.products.get(sku_of(product))
         if known is None and not pot:
             return self._of_client(product)
         if known is None:
-            raise ValueError(f"names the product {product!r}, which is not in the catalogue")
+            raise ValueError(
+                Sentence("names the product {product!r}, which is not in the catalogue", product=product)
+            )
         number, sku = known
         if not pot:
             return Target(sku, number, None, None)
         packaging = self.packaging.get(sku_of(pot))
         if packaging is None:
-            raise ValueError(f"names the pot {pot!r}, which is not in the catalogue")
+            raise ValueError(Sentence("names the pot {pot!r}, which is not in the catalogue", pot=pot))
         return Target(f"{sku} {packaging[1]}", number, None, packaging[0])
 
     def _of_client(self, code: str) -> Target:
         found = self.client.get(sku_of(code)) or self._by_parts(code)
         if found is None:
-            raise ValueError(f"names the code {code!r}, which is neither a product's nor in the price list")
+            raise ValueError(
+                Sentence(
+                    "names the code {code!r}, which is neither a product's nor in the price list", code=code
+                )
+            )
         return found
 
     def _by_parts(self, code: str) -> Target | None:
@@ -165,13 +172,15 @@ def _read(record: Record, codes: Codes, style: NumberFormat) -> tuple[Target, in
     try:
         quantity = parse_count(text, style, exact="quantity_sold" in record.exact)
     except ValueError as error:
-        raise ValueError(f"quantity_sold {error}") from None
+        raise ValueError(Sentence("quantity_sold {error}", error=error)) from None
     if not 0 < quantity < LARGEST:
-        raise ValueError(f"quantity_sold must be between 1 and {LARGEST - 1}, not {text!r}")
+        raise ValueError(
+            Sentence("quantity_sold must be between 1 and {most}, not {text!r}", most=LARGEST - 1, text=text)
+        )
     day = None
     if cells.get("sale_date"):
         try:
             day = parse_day(cells["sale_date"])
         except ValueError as error:
-            raise ValueError(f"sale_date {error}") from None
+            raise ValueError(Sentence("sale_date {error}", error=error)) from None
     return codes.target(cells), quantity, day

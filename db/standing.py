@@ -17,6 +17,7 @@ from db.models.places import StorageLocation
 from db.spacings import spacings_of
 from db.stock import lot_at
 from pipeline.types import Photo, Spacing
+from pipeline.words import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,12 @@ def _inside(code: str) -> ColumnElement[bool]:
 
 def _require_place(connection: Connection, code: str) -> None:
     if connection.scalar(select(StorageLocation.id).where(_inside(code)).limit(1)) is None:
-        raise NotFound(f"there is no place, bed or bay {code!r}; `demeter report stock` lists places in use")
+        raise NotFound(
+            Sentence(
+                "there is no place, bed or bay {code!r}; `demeter report stock` lists places in use",
+                code=code,
+            )
+        )
 
 
 def _require_session(connection: Connection, name: str) -> int:
@@ -134,15 +140,29 @@ def _require_session(connection: Connection, name: str) -> int:
         )
     ).one_or_none()
     if row is None:
-        raise NotFound(f"there is no session {name!r}; `demeter estimate --dry-run` lists them")
+        raise NotFound(
+            Sentence("there is no session {name!r}; `demeter estimate --dry-run` lists them", name=name)
+        )
     if row.low is None:
-        raise NotFound(f"the photo of session {name} was not counted ({row.status}); count it first")
+        raise NotFound(
+            Sentence(
+                "the photo of session {name} was not counted ({status}); count it first",
+                name=name,
+                status=row.status,
+            )
+        )
     last = _last().subquery()
     standing = connection.scalar(
         select(last.c.id).where(and_(last.c.image_id == row.image_id, last.c.id != row.id))
     )
     if standing is not None:
-        raise NotFound(f"session {name} was replaced: its photo was counted anew in session {standing}")
+        raise NotFound(
+            Sentence(
+                "session {name} was replaced: its photo was counted anew in session {standing}",
+                name=name,
+                standing=standing,
+            )
+        )
     return int(row.id)
 
 
@@ -154,5 +174,5 @@ def _named(name: str) -> ColumnElement[bool]:
         return PhotoSession.session_id == uuid.UUID(name)
     except ValueError:
         raise NotFound(
-            f"{name!r} is no number of a session; `demeter estimate --dry-run` lists them"
+            Sentence("{name!r} is no number of a session; `demeter estimate --dry-run` lists them", name=name)
         ) from None

@@ -13,6 +13,7 @@ from db.acting import has_admin
 from db.errors import NotFound, Refused
 from db.models.people import User
 from db.models.vocabulary import Role
+from pipeline.words import Sentence
 
 GIVABLE = tuple(role for role in Role if role is not Role.SYSTEM)
 
@@ -87,14 +88,20 @@ def _set(connection: Connection, email: str, **values: object) -> Person:
     with connection.begin_nested():
         connection.execute(update(User).where(User.email == found.email).values(**values))
         if had_admin and not has_admin(connection):
-            raise Refused(f"{found.email} is the last active admin: make somebody else admin first.")
+            raise Refused(
+                Sentence(
+                    "{email} is the last active admin: make somebody else admin first.", email=found.email
+                )
+            )
     return person(connection, email)
 
 
 def _editable(connection: Connection, email: str) -> Person:
     found = person(connection, email)
     if found.role == Role.SYSTEM:
-        raise Refused(f"{found.email} owns what the program does by itself and stays as it is.")
+        raise Refused(
+            Sentence("{email} owns what the program does by itself and stays as it is.", email=found.email)
+        )
     return found
 
 
@@ -119,5 +126,5 @@ def _reason(error: IntegrityError, email: str) -> str:
 def _split(name: str) -> dict[str, str]:
     words = name.split()
     if not words:
-        raise Refused("a user needs a name, such as --name 'Ana Paz'")
+        raise Refused(Sentence("a user needs a name, such as --name 'Ana Paz'"))
     return {"first_name": words[0], "last_name": " ".join(words[1:])}

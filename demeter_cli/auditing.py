@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from demeter_cli.language import _
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -53,7 +55,11 @@ def start(
         photos = _readable(candidates(connection, draw.wanted), settings)
         if len(photos) > MOST_PHOTOS:
             kept = np.random.default_rng(seed).choice(len(photos), MOST_PHOTOS, replace=False)
-            output.tell(f"{MOST_PHOTOS} of {len(photos)} photos were drawn, and the tiles from these.")
+            output.tell(
+                _("{most_photos} of {n} photos were drawn, and the tiles from these.").format(
+                    most_photos=MOST_PHOTOS, n=len(photos)
+                )
+            )
             photos = [photos[i] for i in sorted(kept)]
         _require_enough_tiles(photos, draw.tiles)
         population = _population(connection, photos)
@@ -89,7 +95,11 @@ def _readable(photos: list[Candidate], settings: Settings) -> list[Candidate]:
     if not there:
         raise NotFound(f"none of the {len(photos)} originals is in {store.name}: is it another data_dir?")
     if len(there) < len(photos):
-        output.tell(f"{len(photos) - len(there)} of {len(photos)} originals are missing; they take no part.")
+        output.tell(
+            _("{missing} of {n} originals are missing; they take no part.").format(
+                missing=len(photos) - len(there), n=len(photos)
+            )
+        )
     return there
 
 
@@ -200,7 +210,7 @@ def record_file(
     most = {row.number: most_plausible(row.count.tile.frame.expected) for row in rows}
     answers = read_answers(data, audit.code, most)
     for line, sentence in answers.complaints:
-        output.tell(f"line {line}: {sentence}")
+        output.tell(_("line {line}: {sentence}").format(line=line, sentence=sentence))
     if answers.complaints:
         bad = "one line" if len(answers.complaints) == 1 else f"{len(answers.complaints)} lines"
         raise AuditRefused(

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from demeter_cli.errors import ExitCode
+from demeter_cli.watching import PhotoEvent, Watch
+from pipeline.printable import printable
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from db.ingest import Claim
     from db.places import Place, PlaceIndex
-    from db.runs import Policy, RunInfo
+    from db.runs import Account, Policy, RunInfo
     from demeter_cli.settings import Settings
     from pipeline.config import PipelineConfig
     from pipeline.storage import Store
@@ -46,6 +52,8 @@ class Batch:
     claims: dict[str, Claim] = field(default_factory=dict)  # by sha256
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by sha256, else by path
     crashed: bool = False
+    watch: Watch = field(default_factory=Watch)
+    wait: float = 0.0  # seconds that another run is waited for
 
     def run(self) -> list[dict[str, Any]]:
         """Count what is new and book it. On any way out, what is finished is saved."""
@@ -53,11 +61,12 @@ class Batch:
         from db.ingest import end_run
         from db.models.vocabulary import RunStatus
         from db.runs import run_lock, start_run
+        from demeter_cli import output
         from demeter_cli.site import COUNTERS, actor
         from pipeline.errors import WorkerCrash
         from pipeline.find import own_folder
 
-        with run_lock(self.connection):
+        with run_lock(self.connection, "process", self.wait, output.tell):
             migrate.check(self.connection)  # an upgrade may have come before us
             places, fixed = self._places()
             user = actor(self.connection, self.settings, *COUNTERS)
@@ -66,6 +75,7 @@ class Batch:
                 own_folder(self.config.overlay_dir)
             fingerprint = self.config.fingerprint()
             run = start_run(self.connection, "process", self.model, fingerprint, user, self._policy())
+            self.watch.begun(run, self.connection)
             status, blamed = RunStatus.FAILED, False
             try:
                 self._count(run, places, fixed)
@@ -77,9 +87,22 @@ class Batch:
                 blamed = True  # else photos that end every worker would stop every night
                 raise
             finally:
-                failed = sum(row["status"] == "failed" for row in self.rows.values())
-                end_run(self.connection, run, status, (len(self.rows), failed), blamed=blamed)
+                error = sys.exception()
+                end_run(self.connection, run, status, lambda: self._account(error), blamed=blamed)
         return sorted(self.rows.values(), key=lambda row: str(row["photo"]))
+
+    def _account(self, error: BaseException | None) -> tuple[int, int, Account | None]:
+        """Photos, failures and how it went, once the claims are given back."""
+        statuses = [row["status"] for row in self.rows.values()]
+        self.watch.counted(statuses, self.connection)
+        return len(statuses), statuses.count("failed"), self.watch.account(error, self.exit_code)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Of a run that came to its end."""
+        if not any(row["status"] == "failed" for row in self.rows.values()):
+            return ExitCode.OK
+        return ExitCode.CRASH if self.crashed else ExitCode.PARTIAL
 
     def _policy(self) -> Policy:
         from db.plausible import Limits
@@ -122,6 +145,7 @@ class Batch:
         for found in find_photos(self.request.photos):
             if isinstance(found, PhotoFailure):
                 self._add_failure(found)
+                self.watch.photo(PhotoEvent(printable(found.photo.path), "failed", reason=found.reason))
                 advance(0)
                 continue
             place = fixed or places.of_path(found.path)
@@ -162,12 +186,16 @@ class Batch:
             return self._save_failure(held, outcome)
         cells = cells_at(self.connection, held.place.id if held.place else None)
         outcome = in_known_grids(outcome, cells)
+        before = time.perf_counter()
         try:
             stored = self._store(held, outcome)
         except PhotoError as error:  # it went away, or is another one by now
             return self._save_failure(held, PhotoFailure(outcome.photo, str(error)))
+        between = time.perf_counter()
         saved = save_result(self.connection, run, held, outcome, stored)
+        own = {"store": between - before, "save": time.perf_counter() - between}
         self._add_row(outcome.photo, held, saved.posted)
+        self.watch.photo(_event(outcome, saved.status, own))
         return outcome.main.total
 
     def _save_failure(self, held: Claim, failure: PhotoFailure) -> int:
@@ -178,6 +206,8 @@ class Batch:
         output.report_failure(failure)
         save_failure(self.connection, held, failure)
         self._add_row(failure.photo, held, None)
+        name = printable(failure.photo.path)
+        self.watch.photo(PhotoEvent(name, "failed", tries=failure.tries, reason=failure.reason))
         return 0
 
     def _store(self, held: Claim, result: PhotoResult) -> Any:
@@ -218,7 +248,6 @@ class Batch:
         from db.deciding import why_waiting
         from db.sessions import session_row
         from demeter_cli.counted import bed, describe_findings
-        from pipeline.find import printable
 
         session = session_row(self.connection, held.session_id)
         step = step_of(self.connection, held.session_id)
@@ -261,7 +290,6 @@ class Batch:
     def _add_failure(self, failure: PhotoFailure) -> None:
         """A file that could not even be read has no session."""
         from demeter_cli import output
-        from pipeline.find import printable
 
         output.report_failure(failure)
         figures = ("sha256", "place", "seen", "hidden", "total", "low", "high", "seconds")
@@ -282,7 +310,6 @@ class Batch:
         """Another file with the same bytes. It counts once, and may bring the place that the first lacked."""
         from db.ingest import book_done
         from demeter_cli import output
-        from pipeline.find import printable
 
         first = self.claims[photo.sha256]
         told = f"{printable(photo.path)} is the same photo as another one here; it counts once"
@@ -298,7 +325,7 @@ class Batch:
     def plan(self) -> list[dict[str, Any]]:
         """What `run` would do, photo by photo."""
         from db.plan import look_up
-        from pipeline.find import find_photos, printable
+        from pipeline.find import find_photos
         from pipeline.storage import image_id
         from pipeline.types import PhotoFailure
 
@@ -315,6 +342,18 @@ class Batch:
             code = place.code if place else None
             rows.append({"photo": printable(found.path), "place": code, "plan": plan})
         return rows
+
+
+def _event(result: PhotoResult, status: str, own: dict[str, float]) -> PhotoEvent:
+    """What a watch is told of a counted photo; `own` are the seconds of the parent's stages."""
+    return PhotoEvent(
+        printable(result.photo.path),
+        str(status),
+        result.seconds + sum(own.values()),
+        {**result.stages, **own},
+        result.tries,
+        result.main.total,
+    )
 
 
 def _to_decide(session_id: int, reasons: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from demeter_cli.formats import Format
+from demeter_cli.language import N_, _, number, told, why
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -22,17 +24,17 @@ if TYPE_CHECKING:
     from demeter_cli.settings import Settings
 
 _NEGATIVE = re.compile(r"-(?=\d)")
-LOT_COLUMNS = {"size": "size", "state": "state", "container": "in"}
+LOT_COLUMNS = {"size": N_("size"), "state": N_("state"), "container": N_("in")}
 COLUMNS = {
-    "movement": "id",
-    "type": "type",
-    "place": "place",
-    "product": "product",
-    "packaging": "pot",
+    "movement": N_("id"),
+    "type": N_("type"),
+    "place": N_("place"),
+    "product": N_("product"),
+    "packaging": N_("pot"),
     **LOT_COLUMNS,
-    "quantity": "moved",
-    "before": "before",
-    "after": "after",
+    "quantity": N_("moved"),
+    "before": N_("before"),
+    "after": N_("after"),
 }
 CSV_COLUMNS = (
     *("movement", "type", "occurred_at", "place", "product", "sku", "state", "size", "packaging"),
@@ -67,7 +69,9 @@ class Way:
 def whole(text: str) -> int:
     """A quantity. Raises BadParameter."""
     if not re.fullmatch(r"[+−-]?\d{1,18}", text.strip()):
-        raise typer.BadParameter(f"{text.replace('−', '-')!r} is no whole number", param_hint="QUANTITY")
+        raise typer.BadParameter(
+            _("{text!r} is no whole number").format(text=text.replace("−", "-")), param_hint="QUANTITY"
+        )
     return int(text.strip().replace("−", "-"))
 
 
@@ -81,7 +85,7 @@ def moment_of(date: str | None, way: Way) -> dt.datetime:
     try:
         return parse_moment(date, way.zone, now)
     except ValueError as error:
-        raise typer.BadParameter(f"it {error}", param_hint="--date") from error
+        raise typer.BadParameter(_("it {problem}").format(problem=why(error)), param_hint="--date") from error
 
 
 def book_order(order: Order, way: Way) -> None:
@@ -105,12 +109,12 @@ def book_order(order: Order, way: Way) -> None:
     rows = _carry_out(work, way)
     _print_booked(rows, way)
     for note in notes:
-        output.tell(f"Note: {note}.")
+        output.tell(_("Note: {note}.").format(note=told(note)))
 
 
 def undo_movement(movement: int, reason: str | None, way: Way) -> None:
     """Take back one movement, and print what became of it."""
-    from db.movements import undo
+    from db.undoing import undo
     from demeter_cli.site import WORKERS, actor
 
     def work(connection: Connection) -> list[Booked]:
@@ -160,7 +164,7 @@ def _print_booked(rows: list[dict[str, Any]], way: Way) -> None:
         case Format.CSV:
             output.print_csv(rows, CSV_COLUMNS)
         case Format.TABLE if rows:
-            signed = [row | {"quantity": f"{row['quantity']:+d}".replace("-", "−")} for row in rows]
+            shown = [row | {"quantity": output.signed(row["quantity"])} for row in rows]
             needed = output.parting(rows, LOT_COLUMNS)
             unknown = {"movement"} if way.dry_run else set()
             columns = {
@@ -169,11 +173,11 @@ def _print_booked(rows: list[dict[str, Any]], way: Way) -> None:
                 if key not in unknown | LOT_COLUMNS.keys() - needed.keys()
             }
             droppable = ("packaging", "product", "type", *needed)
-            output.print_table(signed, columns, droppable=droppable, figures=("quantity",))
+            output.print_table(shown, columns, droppable=droppable, figures=("quantity",))
         case Format.TABLE:
-            output.say("Nothing to book: the stock is already as wanted.")
+            output.say(_("Nothing to book: the stock is already as wanted."))
     if way.dry_run:
-        output.tell("Dry run: nothing was booked.")
+        output.tell(_("Dry run: nothing was booked."))
     elif rows and way.output_format is Format.TABLE:
         for sentence in _remarks(rows):
             output.say(sentence)
@@ -185,16 +189,19 @@ def _remarks(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         moved[row["batch"]] = moved.get(row["batch"], 0) + row["quantity"]
     counted = any(row["after"] - row["before"] != moved[row["batch"]] for row in rows)
-    sentences = ["A later count stands; only what it explains has changed."] if counted else []
+    sentences = [_("A later count stands; only what it explains has changed.")] if counted else []
     if rows[0]["type"] == "ventas":
         sentences.append(_price_of(rows[0]))
     if rows[0]["undoes"] is None:
-        sentences.append(f"To take it back: demeter stock undo {rows[0]['movement']}")
+        sentences.append(
+            _("To take it back: {command}").format(command=f"demeter stock undo {rows[0]['movement']}")
+        )
     return sentences
 
 
 def _price_of(row: dict[str, Any]) -> str:
     """What a sale was worth, or that nobody knows."""
     if row["unit_price"] is None:
-        return "Without a price: the price list has none for that day; --price says one."
-    return f"{abs(row['quantity'])} × {row['unit_price']} = {row['total_price']}"
+        return _("Without a price: the price list has none for that day; --price says one.")
+    unit, total = (number(Decimal(row[name]), 2) for name in ("unit_price", "total_price"))
+    return f"{number(abs(row['quantity']))} × {unit} = {total}"

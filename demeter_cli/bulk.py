@@ -12,6 +12,8 @@ import typer
 
 from demeter_cli.booking import Way
 from demeter_cli.formats import Format
+from demeter_cli.language import N_, _, n_, number, told, why
+from pipeline.words import Sentence
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -68,7 +70,7 @@ def _kind(word: str | None) -> Any:
     try:
         return None if word is None else kind_of(word)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--type") from error
+        raise typer.BadParameter(why(error), param_hint="--type") from error
 
 
 def _lots(connection: Connection, loaded: Loaded) -> list[dict[str, Any]]:
@@ -110,17 +112,21 @@ def _print(file: ReadFile, loaded: Loaded, lots: list[dict[str, Any]], way: Way)
         case Format.CSV:
             output.print_csv(lots, LOT_COLUMNS)
         case Format.TABLE if 0 < len(lots) <= _MOST_LOTS and fresh:
-            columns = {"place": "place", "sku": "product", "size": "size", "packaging": "pot"}
+            columns = {"place": N_("place"), "sku": N_("product"), "size": N_("size"), "packaging": N_("pot")}
             columns |= {"before": "before", "after": "after"}
             output.print_table(lots, columns, droppable=("size", "packaging", "sku"))
         case Format.TABLE:
             pass
     for note in loaded.notes:
-        output.tell(f"Note: {note}.")
+        output.tell(_("Note: {note}.").format(note=told(note)))
     for one in loaded.problems[:_MOST_PROBLEMS]:
-        output.report_problem(f"line {one.line}: {one.problem}")
+        output.report_problem(Sentence("line {line}: {problem}", line=one.line, problem=one.problem))
     if len(loaded.problems) > _MOST_PROBLEMS:
-        output.tell(f"… and {len(loaded.problems) - _MOST_PROBLEMS} more; --format json lists all.")
+        output.tell(
+            _("… and {n} more; --format json lists all.").format(
+                n=number(len(loaded.problems) - _MOST_PROBLEMS)
+            )
+        )
     if way.output_format is Format.TABLE:
         output.say(_summary(loaded, fresh, dry_run=way.dry_run))
 
@@ -130,21 +136,21 @@ LOT_COLUMNS = ("place", "product", "sku", "state", "size", "packaging", "contain
 
 def _summary(loaded: Loaded, fresh: int, *, dry_run: bool) -> str:
     rejected = len(loaded.problems)
-    would = "would be booked" if dry_run else "booked"
-    lines = "1 line" if loaded.lines == 1 else f"{loaded.lines:,} lines"
-    movements = f" ({fresh:,} movement{'s' * (fresh != 1)})" if fresh else ""
-    parts = [f"{lines}: {loaded.booked_lines:,} {would}{movements}"]
+    lines = n_("{n} line", "{n} lines", loaded.lines).format(n=number(loaded.lines))
+    booked = _("{n} would be booked") if dry_run else _("{n} booked")
+    moved = n_("({n} movement)", "({n} movements)", fresh).format(n=number(fresh))
+    parts = [f"{lines}: {booked.format(n=number(loaded.booked_lines))}" + (f" {moved}" if fresh else "")]
     if loaded.known_lines:
-        parts.append(f"{loaded.known_lines:,} booked before")
+        parts.append(_("{n} booked before").format(n=number(loaded.known_lines)))
     if rejected:
-        parts.append(f"{rejected:,} rejected")
+        parts.append(_("{n} rejected").format(n=number(rejected)))
     sentence = ", ".join(parts) + "."
     if rejected and not loaded.booked:
-        sentence += " Nothing was booked: correct the file"
         good = loaded.lines - rejected - loaded.known_lines
-        sentence += ", or book the rest with --partial." if good else "."
+        partly = _(" Nothing was booked: correct the file, or book the rest with --partial.")
+        sentence += partly if good else _(" Nothing was booked: correct the file.")
     elif dry_run:
-        sentence += " Dry run: nothing was booked."
+        sentence += " " + _("Dry run: nothing was booked.")
     return sentence
 
 

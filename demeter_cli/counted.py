@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from demeter_cli import output
 from demeter_cli.formats import COUNT_COLUMNS
+from demeter_cli.language import n_, number
 
 if TYPE_CHECKING:
     from pipeline.types import Finding, Total
@@ -49,10 +50,12 @@ def print_counts(rows: Sequence[Row], columns: dict[str, str], droppable: Sequen
     figures = {key: name for key, name in COUNT_COLUMNS.items() if neighbours or key != "neighbours"}
     output.print_table(shown, columns | figures, droppable=droppable)
     if neighbours:
-        photos = "1 photo shows" if len(neighbours) == 1 else f"{len(neighbours)} photos show"
-        output.say(
-            f"{photos} {sum(neighbours)} more plants in neighbouring beds; the totals are without them."
+        more = n_(
+            "{n} photo shows {plants} more plants in neighbouring beds; the total is without them.",
+            "{n} photos show {plants} more plants in neighbouring beds; the totals are without them.",
+            len(neighbours),
         )
+        output.say(more.format(n=number(len(neighbours)), plants=number(sum(neighbours))))
     output.print_warnings(rows)
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demeter_cli.formats import Format
+from demeter_cli.language import N_, _, told
 from demeter_cli.reconciled import Asked, Row
+from demeter_cli.vocabulary import word
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -69,12 +71,12 @@ def check_files(connection: Connection, asked: Asked, files: Sequence[Path], *, 
 
 
 SALES_COLUMNS = {
-    "label": "code",
-    "calculated": "calculated",
-    "interval": "90% range",
-    "declared": "declared",
-    "difference": "diff",
-    "status": "status",
+    "label": N_("code"),
+    "calculated": N_("calculated"),
+    "interval": N_("90% range"),
+    "declared": N_("declared"),
+    "difference": N_("diff"),
+    "status": N_("status"),
 }
 
 
@@ -99,12 +101,17 @@ def print_sales(checked: CheckedFiles, output_format: Format) -> None:
             output.print_csv(checked.codes, columns)
         case Format.TABLE:
             shown = [row | {"interval": output.interval(row["low"], row["high"])} for row in checked.codes]
-            title = f"Sales of {checked.title}"
+            title = _("Sales of {period}").format(period=checked.title)
             output.print_table(shown, SALES_COLUMNS, title=title, droppable=("interval", "difference"))
     if output_format is not Format.JSON:
         for note in checked.notes:
-            output.tell(note)
+            output.tell(told(note))
         for row in checked.rows:
             output.tell(
-                f"{row['file']}, line {row['line']}: {row['verdict'].replace('_', ' ')}: {row['reason']}"
+                _("{file}, line {line}: {verdict}: {reason}").format(
+                    file=row["file"],
+                    line=row["line"],
+                    verdict=word(row["verdict"]).replace("_", " "),
+                    reason=told(row["reason"]),
+                )
             )

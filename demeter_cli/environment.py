@@ -49,12 +49,25 @@ def language_of_locale() -> str:
     return "en"
 
 
+def shows_utf8() -> bool:
+    """Whether the locale is one of UTF-8. Without any locale a terminal of today is taken to show it."""
+    for name in ("LC_ALL", "LANG"):  # LC_CTYPE is set by Python itself where LANG is C
+        if value := os.environ.get(name):
+            return "utf" in value.lower()
+    return True
+
+
 def data_dir_wanted(config: Path | None) -> Path:
     """The setting `data_dir`, without reading the others."""
     named = _setting("data_dir", config)
     with suppress(RuntimeError):  # `load_settings` tells of it
         return Path(named).expanduser().absolute() if named else default_data_dir()
     return default_data_dir()
+
+
+def database_wanted() -> str:
+    """Which database commands use: its address, or the folder of the embedded one."""
+    return _setting("database_url", None) or str(data_dir_wanted(None))
 
 
 def _setting(key: str, config: Path | None) -> str | None:

@@ -57,3 +57,33 @@ def exit_code(error: BaseException) -> ExitCode | None:
         if kind in EXIT_CODES:
             return EXIT_CODES[kind]
     return None
+
+
+def code_of(error: BaseException | None) -> ExitCode | int:
+    """The exit code of a command that ended with `error`, or well with None, as main.py gives it."""
+    if error is None or isinstance(error, BrokenPipeError):
+        return ExitCode.OK
+    if while_interrupted(error):
+        return ExitCode.INTERRUPTED
+    asked = getattr(error, "exit_code", None)  # of typer.Exit and of its usage errors
+    if isinstance(asked, int):
+        return asked
+    return exit_code(error) or ExitCode.BUG
+
+
+def while_interrupted(error: BaseException | None) -> bool:
+    """Whether this broke while Ctrl-C or a signal was unwinding the command, such as a query cut short."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def problem_of(error: BaseException | None) -> str | None:
+    """The sentence of what ended a command; None where it came to its end, whatever its code."""
+    if error is None or (
+        isinstance(getattr(error, "exit_code", None), int) and not hasattr(error, "message")
+    ):
+        return None
+    return str(getattr(error, "message", error)) or None

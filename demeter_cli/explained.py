@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from demeter_cli import output
+from demeter_cli.language import N_, _, day, moment, n_, number
+from demeter_cli.vocabulary import word
 
 if TYPE_CHECKING:
     from db.evidence import Explained
@@ -87,62 +89,91 @@ def print_tree(one: Tree) -> None:
     """Paths stay in one piece, to be copied."""
     lot = one["lot"]
     output.say(f"{lot['place']}: {_named(lot)}")
-    output.say(f"  {lot['plants']} plants{_range(lot['low'], lot['high'])}")
+    plants = n_("{n} plant", "{n} plants", lot["plants"]).format(n=number(lot["plants"]))
+    output.say(f"  {plants}{_range(lot['low'], lot['high'])}")
     if one["count"] is None:
-        output.say("  never counted: the sum of all that moved")
+        output.say("  " + _("never counted: the sum of all that moved"))
     else:
         _print_count(one["count"], "  ")
     for moved in one["since"]:
-        back = f", takes back {moved['reverses']}" if moved["reverses"] else ""
-        why = f": {moved['reason']}" if moved["reason"] else ""
-        output.say(
-            f"  {moved['occurred_at']:%Y-%m-%d %H:%M}  {moved['type']} {moved['quantity']:+d}  "
-            f"(movement {moved['id']}{back}, {moved['user']}{why})"
-        )
+        output.say(f"  {moment(moved['occurred_at'])}  {word(moved['type'])} {_moved(moved)}")
+
+
+def _moved(moved: Tree) -> str:
+    about = [_("movement {id}").format(id=moved["id"])]
+    if moved["reverses"]:
+        about.append(_("takes back {id}").format(id=moved["reverses"]))
+    about.append(moved["user"])
+    reason = f": {moved['reason']}" if moved["reason"] else ""
+    return f"{output.signed(moved['quantity'])}  ({', '.join(about)}{reason})"
 
 
 def _print_count(count: Tree, indent: str) -> None:
-    how = "by photo" if count["photo"] else "by hand"
+    how = _("counted {n} by photo") if count["photo"] else _("counted {n} by hand")
     output.say(
-        f"{indent}{count['counted_at']:%Y-%m-%d %H:%M}  counted {count['quantity']} {how}"
-        f"{_range(count['low'], count['high'])}, count {count['id']}{_answers(count)}"
+        f"{indent}{moment(count['counted_at'])}  {how.format(n=number(count['quantity']))}"
+        f"{_range(count['low'], count['high'])}, {_('count {id}').format(id=count['id'])}, {_answers(count)}"
     )
     if count["notes"]:
         output.say(f"{indent}    {count['notes']}")
     if count["photo"]:
-        for line in _photo_lines(count["photo"], count["quantity"]):
-            output.say(f"{indent}    {line}", wrap=False)
+        for heading, line in _photo_lines(count["photo"], count["quantity"]):
+            output.say(f"{indent}    {_(heading):<{_WIDEST}} {line}", wrap=False)
     if count["replaces"]:
-        output.say(f"{indent}  in place of")
+        output.say(f"{indent}  " + _("in place of"))
         _print_count(count["replaces"], f"{indent}    ")
 
 
 def _answers(count: Tree) -> str:
     if count["decided_by"]:
-        return f", decided by {count['decided_by']} on {count['decided_at']:%Y-%m-%d}"
-    return f", booked by {count['user']}"
+        decided = _("decided by {user} on {day}")
+        return decided.format(user=count["decided_by"], day=day(count["decided_at"]))
+    return _("booked by {user}").format(user=count["user"])
 
 
-def _photo_lines(photo: Tree, counted: int) -> Iterator[str]:
-    taken = f", taken {photo['taken_at']:%Y-%m-%d %H:%M}" if photo["taken_at"] else ""
-    yield f"photo     {photo['session']}: {photo['photo']}{taken}"
-    step = f" {photo['correction']:+d} by {photo['audit']}" if photo["correction"] is not None else ""
+# What is told of a photo, each with a heading.
+_HEADINGS = {
+    "photo": N_("photo"),
+    "plants": N_("plants"),
+    "original": N_("original"),
+    "overlay": N_("overlay"),
+    "evidence": N_("evidence"),
+    "model": N_("model"),
+    "settings": N_("settings"),
+    "warning": N_("warning"),
+}
+_WIDEST = 9
+
+
+def _photo_lines(photo: Tree, counted: int) -> Iterator[tuple[str, str]]:
+    """Heading and text."""
+    taken = _(", taken {moment}").format(moment=moment(photo["taken_at"])) if photo["taken_at"] else ""
+    yield _HEADINGS["photo"], f"{photo['session']}: {photo['photo']}{taken}"
+    seen = _("{seen} seen + {hidden} hidden")
+    told_of = seen.format(seen=number(photo["seen"]), hidden=number(photo["hidden"]))
+    if photo["correction"] is not None:
+        by = _(" {change} by {audit}")
+        told_of += by.format(change=output.signed(photo["correction"]), audit=photo["audit"])
     whole = photo["seen"] + photo["hidden"] + (photo["correction"] or 0)
-    others = f" = {whole} in the photo, {counted} of them in this lot" if whole != counted else ""
-    yield f"plants    {photo['seen']} seen + {photo['hidden']} hidden{step}{others}"
+    if whole != counted:
+        part = _(" = {whole} in the photo, {n} of them in this lot")
+        told_of += part.format(whole=number(whole), n=number(counted))
+    yield _HEADINGS["plants"], told_of
     for key in ("original", "overlay", "evidence"):
         if photo[key]:
-            yield f"{key:<9} {photo[key]}"
-    yield f"model     {photo['model']} (sha256 {photo['model_sha256'][:12]})"
-    yield f"settings  {photo['config_hash'][:12]}"
+            yield _HEADINGS[key], photo[key]
+    yield _HEADINGS["model"], f"{photo['model']} (sha256 {photo['model_sha256'][:12]})"
+    yield _HEADINGS["settings"], photo["config_hash"][:12]
     for warning in photo["warnings"]:
-        yield f"warning   {warning}"
+        yield _HEADINGS["warning"], warning
 
 
 def _named(lot: Tree) -> str:
-    parts = (lot["product"], lot["size"], lot["state"], lot["packaging"], lot["category"])
+    parts = (lot["product"], lot["size"], lot["state"], lot["packaging"], word(lot["category"]))
     return ", ".join(part for part in parts if part)
 
 
 def _range(low: int | None, high: int | None) -> str:
-    return "" if low is None or high is None or low == high else f" (90 % range {output.interval(low, high)})"
+    if low is None or high is None or low == high:
+        return ""
+    return _(" (90 % range {range})").format(range=output.interval(low, high))

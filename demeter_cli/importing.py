@@ -12,6 +12,7 @@ import typer
 
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format
+from demeter_cli.language import N_, _, number, told
 from demeter_cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 SHOWN = 20  # rejected rows that are told after an import; `demeter import show` tells all
 
 COLUMNS = {
-    "file": "file",
-    "status": "status",
-    "run": "run",
-    "read": "read",
-    "loaded": "loaded",
-    "fixed": "fixed",
-    "rejected": "rejected",
+    "file": N_("file"),
+    "status": N_("status"),
+    "run": N_("run"),
+    "read": N_("read"),
+    "loaded": N_("loaded"),
+    "fixed": N_("fixed"),
+    "rejected": N_("rejected"),
 }
 
 
@@ -151,19 +152,34 @@ def _tell_rejects(outcome: Outcome, how: How) -> None:
 
     name, rejects = outcome.source.file, outcome.rejects
     for row in rejects[:SHOWN]:
-        output.tell(f"{name}, line {row.line}: {row.reason}")
-    if len(rejects) > SHOWN:
-        output.tell(f"{name}: {len(rejects) - SHOWN} more rows are rejected{_where(outcome)}.")
-    if outcome.status == "already loaded":
-        output.tell(f"{name} was loaded before, as run {outcome.run}; nothing is loaded twice.")
-    elif _is_refused(outcome, how):
         output.tell(
-            f"{name}: nothing {'would be' if how.dry_run else 'was'} loaded, since rows are rejected. "
-            f"Correct them, or load the rest with --max-rejects {len(rejects)}."
+            _("{name}, line {line}: {reason}").format(name=name, line=row.line, reason=told(row.reason or ""))
         )
+    if len(rejects) > SHOWN:
+        output.tell(
+            _("{name}: {n} more rows are rejected{where}.").format(
+                name=name, n=number(len(rejects) - SHOWN), where=_where(outcome)
+            )
+        )
+    if outcome.status == "already loaded":
+        output.tell(
+            _("{name} was loaded before, as run {run}; nothing is loaded twice.").format(
+                name=name, run=outcome.run
+            )
+        )
+    elif _is_refused(outcome, how):
+        nothing = _("{name}: nothing was loaded, since rows are rejected. {remedy}")
+        if how.dry_run:
+            nothing = _("{name}: nothing would be loaded, since rows are rejected. {remedy}")
+        remedy = _("Correct them, or load the rest with --max-rejects {n}.").format(n=len(rejects))
+        output.tell(nothing.format(name=name, remedy=remedy))
     elif how.dry_run:
-        output.tell(f"{name}: nothing was changed; without --dry-run it would be loaded.")
+        output.tell(_("{name}: nothing was changed; without --dry-run it would be loaded.").format(name=name))
 
 
 def _where(outcome: Outcome) -> str:
-    return f"; `demeter import show {outcome.run}` shows all" if outcome.run is not None else ""
+    return (
+        _("; `demeter import show {run}` shows all").format(run=outcome.run)
+        if outcome.run is not None
+        else ""
+    )

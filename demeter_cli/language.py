@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gettext
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -75,17 +76,43 @@ def n_(one: str, many: str, number: int) -> str:
 
 
 def told(text: str) -> str:
-    """What db or pipeline say, in the language in use. A text that is no Sentence stays as it is."""
+    """What db or pipeline say, in the language in use.
+
+    A text that is no Sentence, such as a warning that was stored with a photo, is translated where one of our
+    patterns made it, and else stays as it is.
+    """
     if not isinstance(text, Sentence):
-        return text
+        return text if _chosen == "en" else _recognised(text)
     values = {name: _shown(value) for name, value in text.values.items()}
     if text.one is None:
         return _(text.pattern).format(**values)
     return n_(text.one, text.pattern, text.values["n"]).format(**values)
 
 
+def why(error: BaseException) -> str:
+    """What an error says, in the language in use."""
+    return told(error.args[0]) if error.args and isinstance(error.args[0], str) else str(error)
+
+
 def _shown(value: Any) -> Any:
-    return told(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return told(value)
+    return _Number(value) if isinstance(value, float | int) else value
+
+
+class _Number(float):
+    """A value of a pattern: `{n:,}` and `{size:.1f}` are written by the language, `{n}` as it is: an id."""
+
+    def __new__(cls, value: float) -> _Number:
+        self = super().__new__(cls, value)
+        self.value = value
+        return self
+
+    value: float
+
+    def __format__(self, how: str) -> str:
+        text = format(self.value, how)
+        return text.translate(_SWAPPED) if _chosen == "es" and how else text
 
 
 def number(value: float | Decimal, digits: int = 0) -> str:
@@ -114,6 +141,43 @@ def day(value: dt.date) -> str:
 def moment(value: dt.datetime) -> str:
     """A day and the time on a clock, to the minute."""
     return f"{day(value)} {value:%H:%M}"
+
+
+def _recognised(text: str) -> str:
+    """The translation of a text in English that was made from a pattern, as far as its form tells."""
+    for made, pattern in _patterns(_chosen):
+        if found := made.fullmatch(text):
+            values = {name: told(value) for name, value in found.groupdict().items()}
+            return _without_formats(pattern).format(**values)
+    return text
+
+
+@lru_cache
+def _patterns(language: str) -> list[tuple[re.Pattern[str], str]]:
+    """What texts made from each pattern look like, and its translation; those with most words of their own
+    first. Patterns of a few letters, which would fit anything, are left out."""
+    catalogue = _texts(language)
+    known = getattr(catalogue, "_catalog", {})  # gettext has no public way to list what it holds
+    found = []
+    for key in known:
+        english = key[0] if isinstance(key, tuple) else key
+        own = re.sub(r"{[^}]*}", "", english)
+        if len(own) > 15:
+            parts = re.split(r"{(\w+)[^}]*}", english)
+            fits, seen = "", set()
+            for position, part in enumerate(parts):
+                if position % 2 == 0:
+                    fits += re.escape(part)
+                else:
+                    fits += f"(?P={part})" if part in seen else f"(?P<{part}>.+?)"
+                    seen.add(part)
+            found.append((len(own), re.compile(fits, re.DOTALL), known[key]))
+    return [(made, pattern) for _own, made, pattern in sorted(found, key=lambda one: -one[0])]
+
+
+def _without_formats(pattern: str) -> str:
+    """`{day:%d/%m/%Y}` as `{day}`, for values that are written out already."""
+    return re.sub(r"{(\w+)[^}]*}", r"{\1}", pattern)
 
 
 @lru_cache

@@ -17,6 +17,7 @@ from demeter_cli.commands import (
     catalog,
     count,
     database,
+    doctor,
     estimate,
     explain,
     imports,
@@ -30,17 +31,27 @@ from demeter_cli.commands import (
     reconcile,
     recount,
     report,
+    runs,
+    schedule,
     seed,
     settings,
     stock,
+    storage,
     users,
 )
+from demeter_cli.completing import complete_codes
+from demeter_cli.terminal import fit_streams
+from pipeline.words import Sentence
 
 log = logging.getLogger("demeter")
 
 
 class DemeterGroup(TyperGroup):
-    """Turns a known error into one line on stderr and its exit code."""
+    """Turns a known error into one line on stderr and its exit code; lets the shell complete codes."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        complete_codes(self)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -54,9 +65,9 @@ class DemeterGroup(TyperGroup):
         except (typer.Exit, typer.Abort):
             raise
         except tuple(_known_errors()) as error:
-            from demeter_cli.errors import exit_code
+            from demeter_cli.errors import exit_code, while_interrupted
 
-            if _while_interrupted(error):
+            if while_interrupted(error):
                 raise _interrupted() from None
             log.error("%s", error, exc_info=log.isEnabledFor(logging.DEBUG))
             raise typer.Exit(int(exit_code(error) or 1)) from None
@@ -74,17 +85,8 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def _interrupted() -> typer.Exit:
-    log.error("interrupted; run the same command again to finish the rest")
+    log.error("%s", Sentence("interrupted; run the same command again to finish the rest"))
     return typer.Exit(130)
-
-
-def _while_interrupted(error: BaseException | None) -> bool:
-    """Whether this broke while Ctrl-C or SIGTERM was unwinding the command, such as a query cut short."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _known_errors() -> list[type[BaseException]]:
@@ -96,7 +98,7 @@ def _known_errors() -> list[type[BaseException]]:
 app = typer.Typer(
     name="demeter",
     cls=DemeterGroup,
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -116,6 +118,7 @@ stock.app.command("show")(explain.show)
 app.command("explain")(explain.explain)
 app.add_typer(photos.app, name="photos")
 app.add_typer(period.app, name="period")
+app.add_typer(runs.app, name="runs")
 app.command("seed")(seed.seed)
 app.add_typer(model.app, name="model")
 app.add_typer(catalog.app, name="catalog")
@@ -125,7 +128,10 @@ app.add_typer(settings.app, name="settings")
 app.add_typer(places.app, name="places")
 app.add_typer(users.app, name="users")
 app.command("audit-log")(audit_log.audit_log)
+app.add_typer(storage.app, name="storage")
 app.add_typer(database.app, name="db")
+app.command("doctor")(doctor.doctor)
+app.add_typer(schedule.app, name="schedule")
 
 
 def _print_version(wanted: bool) -> None:
@@ -146,11 +152,20 @@ def demeter(
         int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for everything.")
     ] = 0,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines.")] = False,
+    log_file: Annotated[
+        Path | None,
+        typer.Option("--log-file", help="Write logs into this file as well (default: the setting log_file)."),
+    ] = None,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Count the plants in greenhouse photos and keep the nursery's stock ledger."""
+    """Count the plants in greenhouse photos and keep the nursery's stock ledger.
+
+    Alone, it shows the state of the site and what to do next.
+
+    Example: demeter process examples
+    """
     from demeter_cli import language, logs
     from demeter_cli.environment import language_wanted
 
@@ -159,10 +174,28 @@ def demeter(
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
     logs.configure(verbose, log_json)
+    if log_file is not None:
+        _log_to(log_file, config, log_json)
     ctx.obj = config
+    if ctx.invoked_subcommand is None:
+        from demeter_cli.state import show_state
+
+        show_state(config)
+
+
+def _log_to(path: Path, config: Path | None, as_json: bool) -> None:
+    """As the settings say, but into this file."""
+    from dataclasses import replace
+
+    from demeter_cli import logs
+    from demeter_cli.settings import load_settings
+
+    wanted = load_settings(config).logging_to(path.expanduser().absolute())
+    logs.to_file(replace(wanted, style="json") if as_json else wanted)
 
 
 def main() -> None:
+    fit_streams()
     app()
 
 

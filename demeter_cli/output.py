@@ -20,6 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from demeter_cli.language import _, day, moment, number, told
+from demeter_cli.terminal import write_utf8
+from demeter_cli.vocabulary import word
 from pipeline.errors import StorageError
 
 if TYPE_CHECKING:
@@ -28,6 +31,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("demeter")
 
 Row = Mapping[str, Any]
+_quiet = False
+
+# Columns whose whole numbers are names, not amounts: they are typed in again, and never grouped.
+IDENTIFIERS = frozenset(
+    {"id", "movement", "count", "session", "line", "tile", "number", "row", "undoes", "undone_by", "import"}
+)
+# Columns that hold words of the closed lists, which people see in their language.
+WORDS = frozenset({"status", "type", "verdict", "category", "container", "in", "role", "action", "kind"})
 
 STATUS_STYLES = {
     "completed": "green",
@@ -123,8 +134,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    write_utf8(sys.stdout, text)
 
 
 def print_table(
@@ -136,12 +146,13 @@ def print_table(
     droppable: Sequence[str] = (),
     figures: Collection[str] = (),
 ) -> None:
-    """`columns` maps keys to headings. Numbers stand right, and so do `figures`, which are numbers already
-    written out; `total` is set off at the foot.
+    """`columns` maps keys to headings, which are translated. Numbers stand right, and so do `figures`, which
+    are numbers already written out; `total` is set off at the foot.
 
     On a narrow terminal the `droppable` columns go first, one by one; then long texts wrap. Numbers never do.
     """
     console = _Console(highlight=False, emoji=False)
+    columns = {key: _(heading) for key, heading in columns.items()}
     columns = _fitting(rows, columns, droppable, console.width)
     table = Table(title=title or None, title_justify="left", title_style="bold")
     table.show_footer = total is not None
@@ -183,13 +194,22 @@ def print_warnings(rows: Iterable[Row]) -> None:
     """Under a table: a line for each photo that needs a look. Failures of this run were told as they came."""
     for row in rows:
         if row.get("known") and row.get("error"):
-            say(f"  {row['photo']}: set aside, --retry tries again: {row['error']}")
+            aside = _("{photo}: set aside, --retry tries again: {error}")
+            say("  " + aside.format(photo=row["photo"], error=told(row["error"])))
         for sentence in row.get("warnings") or ():
-            say(f"  {row['photo']}: {sentence}")
+            say(f"  {row['photo']}: {told(sentence)}")
 
 
 def interval(low: int | None, high: int | None) -> str:
-    return "" if low is None or high is None else f"{low}–{high}"
+    """A range of plants."""
+    return "" if low is None or high is None else f"{number(low)}–{number(high)}"
+
+
+def signed(change: int | None) -> str:
+    """A change of so many plants, with its sign."""
+    if change is None:
+        return ""
+    return f"{'+' if change >= 0 else '−'}{number(abs(change))}"
 
 
 def report_failure(failure: PhotoFailure) -> None:
@@ -203,15 +223,26 @@ def report_problem(sentence: str) -> None:
 
 
 def _shown(key: str, value: Any) -> Text:
+    return Text(_written(key, value), style=STATUS_STYLES.get(str(value), "") if key == "status" else "")
+
+
+def _written(key: str, value: Any) -> str:
+    """A cell as people read it: numbers and days by the language, words of the closed lists translated."""
+    written = "" if value is None else str(value)
     match value:
-        case None:
-            return Text("")
+        case bool():
+            written = _("yes") if value else _("no")
         case float():
-            return Text(f"{value:.1f}")
+            written = number(value, 1)
+        case int() if key not in IDENTIFIERS:
+            written = number(value)
         case dt.datetime():
-            return Text(f"{value:%Y-%m-%d %H:%M}")
-        case _:
-            return Text(str(value), style=STATUS_STYLES.get(str(value), "") if key == "status" else "")
+            written = moment(value)
+        case dt.date():
+            written = day(value)
+        case str() if key in WORDS:
+            written = word(value)
+    return written
 
 
 def say(message: str, *, wrap: bool = True) -> None:
@@ -219,8 +250,17 @@ def say(message: str, *, wrap: bool = True) -> None:
     _print_line(_Console(highlight=False, emoji=False, markup=False), message, wrap)
 
 
+def be_quiet(quiet: bool) -> None:
+    """From now on `tell` says nothing but to the log."""
+    global _quiet  # noqa: PLW0603  one program, one stderr
+    _quiet = quiet
+
+
 def tell(message: str) -> None:
     """A line on stderr about what is going on; results are not meant."""
+    if _quiet:
+        log.info("%s", message)
+        return
     _print_line(_Console(stderr=True, highlight=False, emoji=False, markup=False), message, wrap=True)
 
 
@@ -241,14 +281,14 @@ def photo_progress(total: int) -> Iterator[Advance]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("photos"),
-        TextColumn("{task.fields[plants]} plants"),
+        TextColumn(_("photos")),
+        TextColumn(_("{task.fields[plants]} plants")),
         TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     ) as progress:
-        task = progress.add_task("Counting", total=total, plants=0)
+        task = progress.add_task(_("Counting"), total=total, plants=0)
 
         def advance(found: int) -> None:
             nonlocal plants

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from demeter_cli.formats import Format
+from demeter_cli.language import N_, _
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -29,17 +30,17 @@ BackdateOption = Annotated[
 ]
 
 LINE_COLUMNS = {
-    "code": "code",
-    "category": "category",
-    "packaging": "pot",
-    "product": "product",
-    "wholesale": "wholesale",
+    "code": N_("code"),
+    "category": N_("category"),
+    "packaging": N_("pot"),
+    "product": N_("product"),
+    "wholesale": N_("wholesale"),
     "discount_percent": "−%",
-    "effective": "price",
-    "units_per_box": "box",
-    "availability": "availability",
-    "valid_from": "from",
-    "valid_to": "until",
+    "effective": N_("price"),
+    "units_per_box": N_("box"),
+    "availability": N_("availability"),
+    "valid_from": N_("from"),
+    "valid_to": N_("until"),
 }
 DROPPABLE = ("availability", "product", "units_per_box", "wholesale", "valid_to", "category", "valid_from")
 
@@ -100,7 +101,9 @@ def parse_amount(text: str, option: str) -> Decimal:
     except InvalidOperation:
         number = Decimal("nan")
     if not number.is_finite():
-        raise typer.BadParameter(f"{text!r} is no number like 1050 or 1050.50", param_hint=option)
+        raise typer.BadParameter(
+            _("{text!r} is no number like 1050 or 1050.50").format(text=text), param_hint=option
+        )
     return number
 
 
@@ -108,7 +111,9 @@ def parse_day(text: str | None, option: str) -> dt.date | None:
     try:
         return dt.date.fromisoformat(text) if text else None
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no day like 2026-03-31", param_hint=option) from error
+        raise typer.BadParameter(
+            _("{text!r} is no day like 2026-03-31").format(text=text), param_hint=option
+        ) from error
 
 
 def with_options(terms: Terms, given: dict[str, str | None]) -> Terms:
@@ -132,7 +137,9 @@ def _parse(name: str, text: str, option: str) -> Any:
             return text.upper()
         case "units_per_box":
             if not text.isdecimal():
-                raise typer.BadParameter(f"{text!r} is no whole number", param_hint=option)
+                raise typer.BadParameter(
+                    _("{text!r} is no whole number").format(text=text), param_hint=option
+                )
             return int(text)
         case _:
             return parse_amount(text, option)
@@ -154,7 +161,9 @@ def set_one(
     held = [line for line in lines(connection, Wanted(code=code), None) if line.sku == sku_of(code)]
     old = held[-1].item if held else Item(code, about["category"] or "")
     if not old.category:
-        raise typer.BadParameter(f"{code} is new: say its category", param_hint="--category")
+        raise typer.BadParameter(
+            _("{code} is new: say its category").format(code=code), param_hint="--category"
+        )
     said = {name: text for name, text in about.items() if text is not None}
     changes: dict[str, Any] = {name: None if text == "none" else text for name, text in said.items()}
     item = replace(old, **changes)
@@ -197,7 +206,7 @@ def print_planned(planned: list[Planned], output_format: Format, title: str) -> 
             figures = ("wholesale", "new_wholesale", "retail", "new_retail", "new_discount_percent")
             output.print_table(shown, columns, title=title, figures=figures, droppable=("packaging",))
         case Format.TABLE:
-            output.say("Nothing would change.")
+            output.say(_("Nothing would change."))
 
 
 def _planned_row(one: Planned) -> dict[str, Any]:

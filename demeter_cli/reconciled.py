@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from demeter_cli.formats import Format
+from demeter_cli.language import N_, _, day, number, percent, told
+from demeter_cli.vocabulary import word
+from pipeline.words import Sentence
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -35,7 +38,7 @@ class Asked:
     @property
     def title(self) -> str:
         first, last = (moment.astimezone(self.zone) for moment in (self.period.start, self.period.last))
-        return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
+        return _("{first} to {last}").format(first=day(first), last=day(last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,20 +152,24 @@ def _causes(found: Triage | None, places: dict[int, str]) -> Row:
     return {"causes": causes, "check": _advice(found.check, places)}
 
 
-def _advice(suspect: Suspect, places: dict[int, str]) -> str:
+def _advice(suspect: Suspect, places: dict[int, str]) -> Sentence:
     from db.triage import Cause
 
     match suspect.cause:
         case Cause.MISCOUNT:
-            return "look at the pictures of both counts (demeter explain), or photograph the place again"
+            return Sentence(
+                "look at the pictures of both counts (demeter explain), or photograph the place again"
+            )
         case Cause.SALE:
-            return "compare with the sales file: demeter reconcile --sales FILE"
+            return Sentence("compare with the sales file: demeter reconcile --sales FILE")
         case Cause.MOVED:
-            return f"look at {places.get(suspect.place_id or 0)}: it has about as many the other way"
+            return Sentence(
+                "look at {place}: it has about as many the other way", place=places.get(suspect.place_id or 0)
+            )
         case Cause.DEATH:
-            return "count the empty pots and the dead plants there"
+            return Sentence("count the empty pots and the dead plants there")
         case Cause.PLANTED:
-            return "ask who plants there; book what was planted, and reconcile again"
+            return Sentence("ask who plants there; book what was planted, and reconcile again")
 
 
 def _summary(asked: Asked, lines: Sequence[Line]) -> Row:
@@ -210,22 +217,22 @@ def print_report(report: Report, output_format: Format, *, why: bool) -> None:
         case Format.TABLE if report.rows:
             _print_table(report, why=why)
         case Format.TABLE:
-            output.say("Nothing was counted in this time, and nothing is missed.")
+            output.say(_("Nothing was counted in this time, and nothing is missed."))
 
 
-_LOT_COLUMNS = {"size": "size", "category": "in"}
+_LOT_COLUMNS = {"size": N_("size"), "category": N_("in")}
 _COLUMNS = {
-    "place": "place",
-    "product": "product",
-    "packaging": "pot",
+    "place": N_("place"),
+    "product": N_("product"),
+    "packaging": N_("pot"),
     **_LOT_COLUMNS,
-    "opening": "opening",
-    "moved": "moved",
-    "expected": "expected",
-    "counted": "counted",
-    "difference": "diff",
-    "interval": "90% range",
-    "verdict": "verdict",
+    "opening": N_("opening"),
+    "moved": N_("moved"),
+    "expected": N_("expected"),
+    "counted": N_("counted"),
+    "difference": N_("diff"),
+    "interval": N_("90% range"),
+    "verdict": N_("verdict"),
 }
 _DROPPABLE = ("packaging", "moved", "opening", "interval", "product", "expected")
 
@@ -237,14 +244,15 @@ def _print_table(report: Report, *, why: bool) -> None:
         row
         | {
             "moved": _net(row),
-            "difference": "" if row["difference"] is None else f"{row['difference']:+d}",
+            "difference": output.signed(row["difference"]),
             "interval": _range(row["low"], row["high"]),
-            "verdict": row["verdict"].replace("_", " "),
+            "verdict": word(row["verdict"]).replace("_", " "),
         }
         for row in report.rows
     ]
     figures = ("difference", "interval")
-    title = f"{report.summary['from']:%Y-%m-%d} to {report.summary['to'] - dt.timedelta(days=1):%Y-%m-%d}"
+    first, after = report.summary["from"], report.summary["to"]
+    title = _("{first} to {last}").format(first=day(first), last=day(after - dt.timedelta(days=1)))
     needed = output.parting(report.rows, _LOT_COLUMNS)
     columns = {key: name for key, name in _COLUMNS.items() if key in needed or key not in _LOT_COLUMNS}
     output.print_table(shown, columns, title=title, droppable=(*_DROPPABLE, *needed), figures=figures)
@@ -261,54 +269,96 @@ def _net(row: Row) -> int:
 
 
 def _range(low: int | None, high: int | None) -> str:
-    return "" if low is None or high is None else f"{low:+d}…{high:+d}"
+    from demeter_cli import output
+
+    return "" if low is None or high is None else f"{output.signed(low)}…{output.signed(high)}"
 
 
 def _remarks(row: Row, *, why: bool) -> list[str]:
     """What a person should know of a line, and what to do about it."""
-    told = []
+    from demeter_cli import output
+
+    remarks = []
     if row["restates"] is not None:
-        then = "its month is closed, so the books keep that" if row["closed"] else "--post restates it"
-        told.append(f"was {row['restates']:+d} when it was posted; {then}")
+        then = (
+            _("was {change} when it was posted; its month is closed, so the books keep that")
+            if row["closed"]
+            else _("was {change} when it was posted; --post restates it")
+        )
+        remarks.append(then.format(change=output.signed(row["restates"])))
     match row["verdict"]:
         case "partial":
-            told.append(f"the photo shows {row['coverage']:.0%} of the bed; take it again")
+            partial = _("the photo shows {share} of the bed; take it again")
+            remarks.append(partial.format(share=percent(row["coverage"], 0)))
         case "config_changed":
-            told.append(
-                "other plants were set to grow there meanwhile; transplant, sell or adjust the old ones"
+            remarks.append(
+                _("other plants were set to grow there meanwhile; transplant, sell or adjust the old ones")
             )
     if row["causes"] and (why or row["verdict"] != "sale"):
-        causes = ", ".join(
-            f"{one['cause']}{' to or from ' + one['place'] if one['place'] else ''} {one['weight']:.0%}"
-            for one in row["causes"]
-            if one["weight"] >= 0.01
-        )
-        told.append(f"{causes}; {row['check']}")
-    return told
+        causes = ", ".join(_cause(one) for one in row["causes"] if one["weight"] >= 0.01)
+        remarks.append(f"{causes}; {told(row['check'])}")
+    return remarks
+
+
+# What may have become of plants that are missing, or too many.
+_CAUSES = {
+    "miscount": N_("miscount"),
+    "sale": N_("sale"),
+    "moved": N_("moved"),
+    "death": N_("death"),
+    "planted": N_("planted"),
+}
+
+
+def _cause(one: Row) -> str:
+    """`moved to or from N01-NORTE-C02 30%`."""
+    named = _(_CAUSES[one["cause"]])
+    if one["place"]:
+        named = _("{cause} to or from {place}").format(cause=named, place=one["place"])
+    return f"{named} {percent(one['weight'], 0)}"
 
 
 def _totals(summary: Row) -> list[str]:
+    from demeter_cli import output
+
     if not summary["inferred_sales"] and not summary["recorded_sales"]:
         return []
-    low, high = summary["inferred_sales_low"], summary["inferred_sales_high"]
-    told = [f"Calculated sales (unexplained outflow): {summary['inferred_sales']}, 90 % range {low}–{high}."]
+    sold = _("Calculated sales (unexplained outflow): {n}, 90 % range {range}.")
+    interval = output.interval(summary["inferred_sales_low"], summary["inferred_sales_high"])
+    sentences = [sold.format(n=number(summary["inferred_sales"]), range=interval)]
     if summary["recorded_sales"]:
-        told.append(f"Recorded sales beside them: {summary['recorded_sales']}.")
+        recorded = _("Recorded sales beside them: {n}.")
+        sentences.append(recorded.format(n=number(summary["recorded_sales"])))
     if summary["missing"] != summary["inferred_sales"]:
-        low, high = summary["missing_low"], summary["missing_high"]
-        told.append(
-            f"All lots for sale that could be compared lack {summary['missing']}, 90 % range {low}–{high}."
-        )
-    return told
+        lack = _("All lots for sale that could be compared lack {n}, 90 % range {range}.")
+        interval = output.interval(summary["missing_low"], summary["missing_high"])
+        sentences.append(lack.format(n=number(summary["missing"]), range=interval))
+    return sentences
 
 
 def _outcome(posted: Posted | None) -> list[str]:
+    from demeter_cli import output
+
     if posted is None:
         return []
     if posted.reconciliation is None:
-        return ["All of this was posted before; nothing changed."]
-    lines = f"{posted.new} new lines, {posted.restated} restated, {posted.unchanged} unchanged"
-    booked = f"booked {posted.sold} sales" + (
-        f" and adjustments of {posted.adjusted:+d}" * bool(posted.adjusted)
+        return [_("All of this was posted before; nothing changed.")]
+    sentence = _(
+        "Posted as reconciliation {id}: {new} new lines, {restated} restated, {unchanged} unchanged;"
+        " booked {sold} sales."
     )
-    return [f"Posted as reconciliation {posted.reconciliation}: {lines}; {booked}."]
+    if posted.adjusted:
+        sentence = _(
+            "Posted as reconciliation {id}: {new} new lines, {restated} restated, {unchanged} unchanged;"
+            " booked {sold} sales and adjustments of {adjusted}."
+        )
+    return [
+        sentence.format(
+            id=posted.reconciliation,
+            new=number(posted.new),
+            restated=number(posted.restated),
+            unchanged=number(posted.unchanged),
+            sold=number(posted.sold),
+            adjusted=output.signed(posted.adjusted),
+        )
+    ]

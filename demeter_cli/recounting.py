@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from demeter_cli.booking import Way
 from demeter_cli.formats import Format
+from demeter_cli.language import N_, _
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from db.orders import LotWords
 
 COLUMNS = {
-    "count": "count",
-    "place": "place",
-    "counted_at": "counted on",
-    "counted": "plants",
-    "booked": "books changed by",
+    "count": N_("count"),
+    "place": N_("place"),
+    "counted_at": N_("counted on"),
+    "counted": N_("plants"),
+    "booked": N_("books changed by"),
 }
 
 
@@ -53,9 +54,11 @@ def count_lot(given: tuple[str, int, dt.datetime], lot: LotWords, reason: str | 
     }
     _print(row, way)
     if way.dry_run:
-        output.tell("Dry run: nothing was booked.")
+        output.tell(_("Dry run: nothing was booked."))
     elif way.output_format is Format.TABLE:
-        output.say(f"To take it back: demeter stock uncount {count} --reason …")
+        output.say(
+            _("To take it back: {command}").format(command=f"demeter stock uncount {count} --reason …")
+        )
 
 
 def take_back(count: int, reason: str, way: Way) -> None:
@@ -71,7 +74,7 @@ def take_back(count: int, reason: str, way: Way) -> None:
         done = booking(connection, way.zone, lambda: work(connection), keep=not way.dry_run)
     _print({"count": count, "place": done.place, "counted": done.plants, "booked": done.booked}, way)
     if way.dry_run:
-        output.tell("Dry run: nothing was booked.")
+        output.tell(_("Dry run: nothing was booked."))
 
 
 def _print(row: dict[str, Any], way: Way) -> None:
@@ -84,7 +87,7 @@ def _print(row: dict[str, Any], way: Way) -> None:
         case Format.CSV:
             output.print_csv([row], tuple(row))
         case Format.TABLE:
-            booked = f"{row['booked']:+d}".replace("-", "−")
+            booked = output.signed(row["booked"])
             output.print_table(
                 [row | {"booked": booked}], columns, droppable=("count", "counted_at"), figures=("booked",)
             )

@@ -44,13 +44,17 @@ class Restating:
             self._add(standing, result, told, "would change" if told.changed else "unchanged")
         return self.rows
 
-    def run(self, choice: Choice, model: tuple[str, str]) -> list[dict[str, Any]]:
-        """Restate what changes, a transaction per session. On any way out, what is finished is saved."""
+    def run(self, choice: Choice, model: tuple[str, str], wait: float = 0.0) -> list[dict[str, Any]]:
+        """Restate what changes, a transaction per session. On any way out, what is finished is saved.
+
+        Another run is waited for so many seconds. Raises Busy.
+        """
         from db.models.vocabulary import RunStatus
         from db.runs import finish_run, run_lock, start_run
+        from demeter_cli import output
         from demeter_cli.site import COUNTERS, actor
 
-        with run_lock(self.connection):
+        with run_lock(self.connection, "estimate", wait, output.tell):
             standing = self._standing(choice)
             user = actor(self.connection, self.settings, *COUNTERS)
             self.connection.rollback()

@@ -6,25 +6,30 @@ import datetime as dt
 import difflib
 import logging
 import os
+import re
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
+from demeter_cli import secret_files as secrets
 from demeter_cli.environment import FILE_NAME as FILE_NAME
 from demeter_cli.environment import PREFIX, default_data_dir
 from demeter_cli.environment import cache_dir as cache_dir
 from demeter_cli.environment import find_config as find_config
 from demeter_cli.environment import os_login as os_login
 from demeter_cli.errors import SettingsError
+from demeter_cli.logs import LogFile
 from pipeline.config import GateConfig, ModelChoice, PipelineConfig, Reaction
 from pipeline.machine import cores
 
@@ -63,6 +68,7 @@ class Settings(BaseSettings):
     min_score: Annotated[float, Field(gt=0, lt=1)] | None = None
     device: str = "CPU"
     precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
+    trusted_pickles: tuple[str, ...] = ()
 
     view_side: Annotated[int, Field(ge=0, le=20000)] = 2080
     tile: Annotated[int, Field(ge=64, le=4096)] = 512
@@ -101,7 +107,25 @@ class Settings(BaseSettings):
     threads: Annotated[int, Field(ge=0)] = 0
     photo_timeout: Annotated[float, Field(ge=0)] = 600.0
 
-    @field_validator("data_dir", "period_key", "detector", "segmenter")
+    log_file: Path | None = None
+    log_style: Literal["plain", "json"] = "plain"
+    log_level: Literal["debug", "info", "warning"] = "info"
+    log_max_mb: Annotated[float, Field(gt=0)] = 10.0
+    log_keep: Annotated[int, Field(ge=0, le=1000)] = 5
+    metrics_file: Path | None = None
+    ping_url: SecretStr | None = None
+    webhook_url: SecretStr | None = None
+    mail_to: str | None = None
+    mail_from: str | None = None
+    smtp_host: str = "localhost"
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    otel_endpoint: str | None = None
+    free_gb: Annotated[float, Field(ge=0)] = 10.0
+
+    @field_validator("data_dir", "period_key", "detector", "segmenter", "log_file", "metrics_file")
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:
         return None if path is None else _expanded(path).absolute()
@@ -123,6 +147,21 @@ class Settings(BaseSettings):
             raise ValueError(f"{name!r} is not a time zone like America/Argentina/Mendoza") from error
         return name
 
+    @field_validator("trusted_pickles")
+    @classmethod
+    def _hashes(cls, named: tuple[str, ...]) -> tuple[str, ...]:
+        for one in named:
+            if not re.fullmatch("[0-9a-f]{64}", one):
+                raise ValueError(f"{one!r} is no sha256 of 64 hexadecimal digits")
+        return named
+
+    @field_validator("ping_url", "webhook_url")
+    @classmethod
+    def _web_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not re.match(r"https?://[^/\s]+", url.get_secret_value()):
+            raise ValueError("it is no address like https://host/path")
+        return url
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -132,12 +171,21 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=cls.toml_file)
+        files = InitSettingsSource(settings_cls, secrets.from_files(os.environ, secret_names(cls)))
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=cls.toml_file)
+        return init_settings, env_settings, files, toml
 
     @property
     def photo_dir(self) -> Path:
         """Where the files of photos are kept, unless `storage_url` names another place."""
         return self.data_dir / "photos"
+
+    @property
+    def report_dir(self) -> Path:
+        return self.data_dir / "reports"
+
+    def logging_to(self, path: Path) -> LogFile:
+        return LogFile(path, self.log_style, self.log_level, int(self.log_max_mb * 1e6), self.log_keep)
 
     def today(self, moment: dt.datetime) -> dt.date:
         """The day at the site."""
@@ -184,6 +232,7 @@ class Settings(BaseSettings):
             cache_dir=cache_dir(),
             overlay_dir=overlay_dir,
             keep_evidence=keep_evidence,
+            trusted_pickles=self.trusted_pickles,
         )
 
 
@@ -201,11 +250,49 @@ def load_settings(config: Path | None = None) -> Settings:
     return settings
 
 
+def secret_names(settings: type[BaseSettings]) -> frozenset[str]:
+    """The settings that nobody may see; each may also be given as a file, by DEMETER_…_FILE."""
+    return frozenset(
+        name for name, field in settings.model_fields.items() if SecretStr in get_args(field.annotation)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A setting, its value as it may be shown, and where that comes from."""
+
+    name: str
+    value: str
+    source: str
+
+    def as_row(self) -> dict[str, str]:
+        return {"setting": self.name, "value": self.value, "from": self.source}
+
+
+def origins(config: Path | None) -> list[Origin]:
+    """Every setting with its value in force. Raises SettingsError as `load_settings` does."""
+    settings, path = load_settings(config), find_config(config)
+    keys = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    found = []
+    for name in Settings.model_fields:
+        variable = PREFIX + name.upper()
+        if os.environ.get(variable) is not None:
+            source = variable
+        elif os.environ.get(variable + "_FILE") and name in secret_names(Settings):
+            source = f"{variable}_FILE, {os.environ[variable + '_FILE']}"
+        else:
+            source = str(path) if name in keys else "default"
+        found.append(Origin(name, secrets.shown(getattr(settings, name)), source))
+    return found
+
+
 def _unknown_names(path: Path | None) -> list[str]:
     """Misspelt keys would otherwise leave a default in force without a word."""
     problems = []
     for name in sorted(os.environ):
         key = name.removeprefix(PREFIX).lower()
+        if key.endswith("_file") and key.removesuffix("_file") in secret_names(Settings):
+            continue
         if name.startswith(PREFIX) and key != "config" and key not in Settings.model_fields:
             problems.append(f"the variable {name} is no setting{_nearest(key, PREFIX)}")
     if path is not None:
@@ -213,6 +300,7 @@ def _unknown_names(path: Path | None) -> list[str]:
             keys = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"{path} cannot be read: {error}") from error
+        problems += secrets.told_to_everybody(path, keys, secret_names(Settings))
         unknown = [key for key in keys if key not in Settings.model_fields]
         problems += [f"{path}: {key!r} is no setting{_nearest(key)}" for key in unknown]
     return problems
@@ -227,7 +315,7 @@ def _nearest(key: str, prefix: str = "") -> str:
 
 def _sentence(item: Any) -> str:
     name, problem = ".".join(str(part) for part in item["loc"]), f"{item['msg'][:1].lower()}{item['msg'][1:]}"
-    if item["loc"][:1] == ("database_url",):  # It may hold a password, whatever its form.
+    if item["loc"][0] in secret_names(Settings):  # whatever its form
         return f"the setting {name} cannot be used: {problem}"
     return f"the setting {name} cannot be {item['input']!r}: {problem}"
 

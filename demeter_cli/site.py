@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from demeter_cli import output
+from demeter_cli.completing import renew_codes
 from demeter_cli.settings import Settings, os_login, shipped
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ def open_database(settings: Settings, *, prepared: bool = True) -> Iterator[Conn
                 migrate.check(connection)
                 connection.rollback()
             yield connection
+            if prepared:
+                connection.rollback()  # what was to be kept is committed by now
+                renew_codes(connection)
 
 
 @contextmanager

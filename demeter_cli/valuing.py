@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from demeter_cli.language import N_
 from demeter_cli.pricing import amount
 
 if TYPE_CHECKING:
@@ -57,12 +58,12 @@ def print_values(found: list[Valued], title: str, currency: str) -> None:
         for one in found
     ]
     columns = {
-        "place": "place",
-        "product": "product",
-        "packaging": "pot",
-        "state": "state",
-        "plants": "plants",
-        "price": "price",
+        "place": N_("place"),
+        "product": N_("product"),
+        "packaging": N_("pot"),
+        "state": N_("state"),
+        "plants": N_("plants"),
+        "price": N_("price"),
         "value": f"value {currency.upper()}",
     }
     total = {"place": "all", "plants": sum(one.row.plants for one in found), "value": _sum(summed)}

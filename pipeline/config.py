@@ -89,6 +89,7 @@ class PipelineConfig:
     overlay_dir: Path | None = field(default=None)
     patience: float = 600.0  # seconds that a worker may take for one photo; 0: for ever
     keep_evidence: bool = False  # whether results bring what they can be estimated from again
+    trusted_pickles: tuple[str, ...] = ()  # sha256 of weights that may run code of their own when loaded
 
     def fingerprint(self) -> str:
         """Names everything that can change a count; photos counted under it need no second look."""
@@ -103,6 +104,7 @@ class PipelineConfig:
             "overlay_dir",
             "patience",
             "keep_evidence",
+            "trusted_pickles",
             "detector",
             "segmenter",
         ):

@@ -28,6 +28,7 @@ from pipeline.exif import GARBAGE, PNG_SIGNATURE, Header, read_header
 from pipeline.find import printable
 from pipeline.machine import free_memory
 from pipeline.types import Pixels
+from pipeline.words import Sentence
 
 JPEG_QUALITY = 90
 WEBP_QUALITY = 85
@@ -78,16 +79,32 @@ def decode(
             file.seek(0)
             data = file.read()
     except OSError as error:
-        raise PhotoError(f"{shown} cannot be read: {error.strerror}.") from error
+        raise PhotoError(
+            Sentence("{shown} cannot be read: {strerror}.", shown=shown, strerror=error.strerror)
+        ) from error
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise PhotoError(f"{shown} changed since it was found: another file has its name now; run again.")
+        raise PhotoError(
+            Sentence(
+                "{shown} changed since it was found: another file has its name now; run again.", shown=shown
+            )
+        )
     if not _is_whole(header.format, data):
-        raise PhotoError(f"{shown} is cut off: part of the {header.format} image is missing; copy it again.")
+        raise PhotoError(
+            Sentence(
+                "{shown} is cut off: part of the {format} image is missing; copy it again.",
+                shown=shown,
+                format=header.format,
+            )
+        )
     pixels = _pixels(header, data, reduce)
     width, height = header.upright
     if pixels is None or pixels.shape[:2] != (-(-height // reduce), -(-width // reduce)):
         raise PhotoError(
-            f"{shown} is damaged, or a kind of {header.format} image that cannot be read: copy it again."
+            Sentence(
+                "{shown} is damaged, or a kind of {format} image that cannot be read: copy it again.",
+                shown=shown,
+                format=header.format,
+            )
         )
     return pixels
 
@@ -110,7 +127,12 @@ def save_image(path: Path, pixels: Pixels) -> None:
     if not done:
         height, width = pixels.shape[:2]
         raise StorageError(
-            f"{printable(path)} cannot be written: {width}×{height} pixels do not fit this format."
+            Sentence(
+                "{path} cannot be written: {width}×{height} pixels do not fit this format.",
+                path=path,
+                width=width,
+                height=height,
+            )
         )
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -121,8 +143,11 @@ def save_image(path: Path, pixels: Pixels) -> None:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(
-            f"{printable(path)} cannot be written: {error.strerror}."
-            " Free some space, or choose another folder."
+            Sentence(
+                "{path} cannot be written: {strerror}. Free some space, or choose another folder.",
+                path=path,
+                strerror=error.strerror,
+            )
         ) from error
 
 
@@ -131,13 +156,26 @@ def _check_size(header: Header, max_pixels: int, min_side: int, shown: str) -> N
     width, height = header.upright
     if min(width, height) < min_side:
         raise PhotoError(
-            f"{shown} is too small to count ({width}×{height} pixels):"
-            f" each side must have at least {min_side} pixels."
+            Sentence(
+                "{shown} is too small to count ({width}×{height} pixels): each side must have at"
+                " least {min_side} pixels.",
+                shown=shown,
+                width=width,
+                height=height,
+                min_side=min_side,
+            )
         )
     if width * height > max_pixels:
         raise PhotoError(
-            f"{shown} is too large ({width}×{height}, {width * height / 1e6:,.1f} megapixels):"
-            f" the limit is {max_pixels / 1e6:,.1f} megapixels; raise it or send a smaller copy."
+            Sentence(
+                "{shown} is too large ({width}×{height}, {size:,.1f} megapixels): the limit is"
+                " {most:,.1f} megapixels; raise it or send a smaller copy.",
+                shown=shown,
+                width=width,
+                height=height,
+                size=width * height / 1e6,
+                most=max_pixels / 1e6,
+            )
         )
 
 
@@ -147,8 +185,15 @@ def _check_memory(header: Header, shown: str) -> None:
     needed, free = width * height * BYTES_PER_PIXEL, free_memory()
     if free is not None and needed > free:
         raise PhotoError(
-            f"{shown} ({width}×{height}) needs about {needed >> 20:,} MB of memory, and {free >> 20:,} MB are"
-            " free: count with fewer workers, or send a smaller copy."
+            Sentence(
+                "{shown} ({width}×{height}) needs about {needed:,} MB of memory, and {free:,} MB"
+                " are free: count with fewer workers, or send a smaller copy.",
+                shown=shown,
+                width=width,
+                height=height,
+                needed=needed >> 20,
+                free=free >> 20,
+            )
         )
 
 

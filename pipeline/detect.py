@@ -10,7 +10,7 @@ from pipeline.config import ModelChoice, PipelineConfig
 from pipeline.errors import ModelError
 from pipeline.masks import kind_of
 from pipeline.types import Container, Detections, Pixels
-from pipeline.weights import ModelCard, load_card
+from pipeline.weights import ModelCard, load_card, require_trusted
 
 
 class Detector(Protocol):
@@ -46,6 +46,7 @@ def load_detector(config: PipelineConfig) -> Detector:
 
             return OpenVinoDetector(card, config)
         case runtime:
+            require_trusted(card, config.trusted_pickles)
             from pipeline.sahi_detector import SahiDetector
 
             return SahiDetector(card, runtime, config)

@@ -15,7 +15,9 @@ from itertools import chain
 from pathlib import Path
 
 from pipeline.errors import NoPhotos, StorageError
+from pipeline.printable import printable as printable
 from pipeline.types import Photo, PhotoFailure
+from pipeline.words import Sentence
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif"})
 # Thumbnails that storage boxes (Synology) and Windows leave among photos.
@@ -45,14 +47,6 @@ def count_photos(paths: Sequence[Path | str]) -> int:
     return sum(1 for _ in _once(_sources(paths)))
 
 
-def printable(path: Path | str) -> str:
-    """The path as text that is safe on a terminal and in a database: one line, no control characters.
-
-    Bytes that are not UTF-8 are shown as `\\xe9`, what is not printable as `\\n`, `\\x1b` or `\\u202e`.
-    """
-    return "".join(char if char.isprintable() else _escaped(char) for char in os.fspath(path))
-
-
 def own_folder(folder: Path) -> None:
     """Make a folder for pictures that we draw, so that no later search takes them for photos.
 
@@ -65,20 +59,21 @@ def own_folder(folder: Path) -> None:
         mark = folder / OWN_MARK
         if photos and not mark.exists():
             raise StorageError(
-                f"{printable(folder)} holds photos, and pictures drawn beside them would be counted as photos"
-                " the next time: name a folder of its own."
+                Sentence(
+                    "{folder} holds photos, and pictures drawn beside them would be counted as"
+                    " photos the next time: name a folder of its own.",
+                    folder=folder,
+                )
             )
         mark.touch()
     except OSError as error:
         raise StorageError(
-            f"{printable(folder)} cannot be used for pictures: {error.strerror}. Choose another folder."
+            Sentence(
+                "{folder} cannot be used for pictures: {strerror}. Choose another folder.",
+                folder=folder,
+                strerror=error.strerror,
+            )
         ) from error
-
-
-def _escaped(char: str) -> str:
-    if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8, as Python smuggles it through str
-        return f"\\x{ord(char) - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def _sources(paths: Sequence[Path | str]) -> list[Iterator[Entry]]:
@@ -102,10 +97,12 @@ def _source(path: Path) -> Iterator[Entry]:
         mode = path.stat().st_mode
     except FileNotFoundError:
         if path.is_symlink():
-            raise NoPhotos(f"{printable(path)} is a link to a file that does not exist.") from None
+            raise NoPhotos(Sentence("{path} is a link to a file that does not exist.", path=path)) from None
         return _matches(path)
     except OSError as error:
-        raise NoPhotos(f"{printable(path)} cannot be opened: {error.strerror}.") from error
+        raise NoPhotos(
+            Sentence("{path} cannot be opened: {strerror}.", path=path, strerror=error.strerror)
+        ) from error
     if not stat.S_ISDIR(mode):
         return iter((path,))
     return _peek(
@@ -163,14 +160,16 @@ def _matches(pattern: Path) -> Iterator[Entry]:
     shown = printable(pattern)
     fixed = next((i for i, part in enumerate(pattern.parts) if _MAGIC.search(part)), None)
     if fixed is None:
-        raise NoPhotos(f"There is no file or folder {shown}: check the spelling.")
+        raise NoPhotos(Sentence("There is no file or folder {shown}: check the spelling.", shown=shown))
     base = Path(*pattern.parts[:fixed])
     wanted = Path(*pattern.parts[fixed:])
     try:
         # Path.glob, as it does not follow links to folders: `**` ends even where links go round in circles.
         matches = [match for match in base.glob(str(wanted)) if not _is_skipped(base, match, wanted)]
     except (OSError, ValueError) as error:
-        raise NoPhotos(f"{shown} is not a pattern that can be searched for: {error}.") from error
+        raise NoPhotos(
+            Sentence("{shown} is not a pattern that can be searched for: {error}.", shown=shown, error=error)
+        ) from error
     matches.sort(key=lambda match: [_natural(part) for part in match.parts])
     named = bool(wanted.suffix) and not _MAGIC.search(wanted.suffix)
     return _peek(_expand(matches, named), f"{shown} matches no photo: check the spelling.")

@@ -19,6 +19,7 @@ from pipeline.quality import COARSE, Frame, Quality, measure
 from pipeline.sight import Sight
 from pipeline.types import Check, Finding, Measures, Role, Severity
 from pipeline.unlike import Reference, unlikeness
+from pipeline.words import Sentence
 
 # Sharpness below which plants run together, and below which hardly any is found.
 BLURRED, SMEARED = 0.42, 0.31
@@ -93,25 +94,28 @@ def judge_picture(quality: Quality) -> Iterator[Finding]:
         yield _found(Check.UNREADABLE, *reason)
         return
     if quality.light < DARK:
-        yield _found(Check.DARK, "the photo is too dark; take it again with more light", quality.light)
+        sentence = Sentence("the photo is too dark; take it again with more light")
+        yield _found(Check.DARK, sentence, quality.light)
     elif quality.grain > GRAINY:
-        sentence = "the photo is grainy, as with too little light; take it again with more light"
+        sentence = Sentence("the photo is grainy, as with too little light; take it again with more light")
         yield _found(Check.DARK, sentence, quality.grain)
     if quality.burnt > BURNT:
-        sentence = (
-            f"{quality.burnt:.0%} of the bed is burnt out by too much light; take it again without the sun "
-            "on it, or tap on the plants before you shoot"
+        sentence = Sentence(
+            "{share:.0%} of the bed is burnt out by too much light; take it again without the sun "
+            "on it, or tap on the plants before you shoot",
+            share=quality.burnt,
         )
         yield _found(Check.BRIGHT, sentence, quality.burnt)
     if quality.contrast < HAZY:
-        yield _found(Check.HAZE, "the photo is hazy; wipe the lens and take it again", quality.contrast)
+        sentence = Sentence("the photo is hazy; wipe the lens and take it again")
+        yield _found(Check.HAZE, sentence, quality.contrast)
     if quality.motion > MOVED and quality.sharpness < MOVED_SHARPNESS:
-        sentence = (
+        sentence = Sentence(
             "the photo is blurred (moved while shooting); hold the phone still, or take it with more light"
         )
         yield _found(Check.MOTION, sentence, quality.motion)
     elif quality.sharpness < BLURRED:
-        sentence = (
+        sentence = Sentence(
             "the photo is blurred (out of focus); wipe the lens, tap on the plants to focus, take it again"
         )
         yield _found(Check.BLUR, sentence, quality.sharpness)
@@ -120,18 +124,26 @@ def judge_picture(quality: Quality) -> Iterator[Finding]:
 def _unreadable(quality: Quality) -> tuple[str, float] | None:
     """Why hardly a plant can be made out, and the measure that says so."""
     if quality.light < BLACK:
-        return "the photo is almost black; take it again with more light", quality.light
+        return Sentence("the photo is almost black; take it again with more light"), quality.light
     if quality.contrast < BLANK:
-        return "there is hardly anything to be seen in the photo; uncover or wipe the lens, take it again", (
-            quality.contrast
+        sentence = Sentence(
+            "there is hardly anything to be seen in the photo; uncover or wipe the lens, take it again"
         )
+        return sentence, quality.contrast
     dragged = quality.motion > DRAGGED and quality.sharpness < DRAGGED_SHARPNESS
     if dragged or quality.sharpness < SMEARED:
-        how = "moved while shooting" if dragged else "out of focus"
-        return (
-            f"the photo is too blurred to count ({how}); hold the phone still, let it focus, take it again",
-            quality.sharpness,
+        sentence = (
+            Sentence(
+                "the photo is too blurred to count (moved while shooting); hold the phone"
+                " still, let it focus, take it again"
+            )
+            if dragged
+            else Sentence(
+                "the photo is too blurred to count (out of focus); hold the phone still,"
+                " let it focus, take it again"
+            )
         )
+        return sentence, quality.sharpness
     return None
 
 
@@ -142,14 +154,16 @@ def judge_scene(sight: Sight, unlike: float) -> Iterator[Finding]:
     if any(found.check is not Check.LOOSE for found in nothing):
         return
     if sight.size < FEWEST_PIXELS:
-        sentence = (
-            f"plants are only {sight.size:.0f} pixels wide, {FEWEST_PIXELS:.0f} are needed; go closer, "
-            "or send photos in full size (messaging apps shrink them)"
+        sentence = Sentence(
+            "plants are only {size:.0f} pixels wide, {least:.0f} are needed; go closer, "
+            "or send photos in full size (messaging apps shrink them)",
+            size=sight.size,
+            least=FEWEST_PIXELS,
         )
         yield _found(Check.SMALL, sentence, sight.size)
     yield from _judge_angle(sight)
     if unlike >= STRANGE:
-        sentence = (
+        sentence = Sentence(
             "the photo is unlike those that the model learnt from, so its range is wide; look at its picture"
         )
         yield _found(Check.STRANGE, sentence, unlike)
@@ -157,20 +171,29 @@ def judge_scene(sight: Sight, unlike: float) -> Iterator[Finding]:
 
 def _judge_bed(sight: Sight) -> Iterator[Finding]:
     if not sight.containers and sight.plants < FEW_PLANTS:
-        sentence = "no container and no plant was found; check that the photo shows a bed"
+        sentence = Sentence("no container and no plant was found; check that the photo shows a bed")
         if sight.plants:
-            found = "1 plant" if sight.plants == 1 else f"{sight.plants} plants"
-            sentence = f"no container was found, and only {found}; check that the photo shows a bed"
+            sentence = Sentence.counted(
+                "no container was found, and only {n} plant; check that the photo shows a bed",
+                "no container was found, and only {n} plants; check that the photo shows a bed",
+                sight.plants,
+            )
         yield _found(Check.FLOOR, sentence, sight.plants)
     elif not sight.plants:
-        sentence = "containers were found but no plant in them; check the photo, or that they are empty"
+        sentence = Sentence(
+            "containers were found but no plant in them; check the photo, or that they are empty"
+        )
         yield _found(Check.EMPTY, sentence, sight.containers)
     elif not sight.containers:
-        sentence = "no container was found around the plants; check that the photo shows the whole bed"
+        sentence = Sentence(
+            "no container was found around the plants; check that the photo shows the whole bed"
+        )
         yield _found(Check.LOOSE, sentence, 1.0)
     elif sight.loose > LOOSE_SHARE * sight.plants:
-        sentence = (
-            f"{sight.loose} of {sight.plants} plants stand outside every container; look at its picture"
+        sentence = Sentence(
+            "{loose} of {n} plants stand outside every container; look at its picture",
+            loose=sight.loose,
+            n=sight.plants,
         )
         yield _found(Check.LOOSE, sentence, sight.loose / sight.plants)
 
@@ -182,20 +205,26 @@ def _judge_angle(sight: Sight) -> Iterator[Finding]:
     down, right = tilt.down, abs(tilt.right)
     upright = max(down + SURE * tilt.down_error, ON_ITS_SIDE)
     if down < UPSIDE_DOWN and down + SURE * tilt.down_error < 0:
-        sentence = (
+        sentence = Sentence(
             "the photo seems to be upside down, for plants look smaller towards the bottom; "
             "turn it and send it again"
         )
         yield _found(Check.TURNED, sentence, down)
     elif right - SURE * tilt.right_error > upright:
-        side = "left" if tilt.right > 0 else "right"
         sentence = (
-            f"the photo seems to lie on its side, for plants look smaller towards the {side}; "
-            "turn it and send it again"
+            Sentence(
+                "the photo seems to lie on its side, for plants look smaller towards the left;"
+                " turn it and send it again"
+            )
+            if tilt.right > 0
+            else Sentence(
+                "the photo seems to lie on its side, for plants look smaller towards the right;"
+                " turn it and send it again"
+            )
         )
         yield _found(Check.TURNED, sentence, tilt.right)
     elif down - SURE * tilt.down_error > OBLIQUE:
-        sentence = (
+        sentence = Sentence(
             "the photo was taken too flat over the bed, with the horizon in it; "
             "hold the phone higher and point it down"
         )

@@ -69,7 +69,7 @@ class Counter:
         info = replace(info, width=pixels.shape[1], height=pixels.shape[0])
         with ThreadPoolExecutor(1) as aside:
             # The containers are found while the photo is measured and its middle looked at.
-            finding = aside.submit(self._containers, pixels)
+            finding = aside.submit(self._containers, pixels, clock)
             with clock.stage("gate"):
                 frame = quality.frame(pixels)
                 findings = gate.react(gate.hopeless(frame), config.gate)
@@ -112,9 +112,10 @@ class Counter:
             phash=perceptual_hash(frame.small),
         )
 
-    def _containers(self, pixels: Pixels) -> tuple[list[Container], RegionMap]:
-        found = self.segmenter(pixels)
-        return found, map_regions(found, pixels.shape[1], pixels.shape[0])
+    def _containers(self, pixels: Pixels, clock: _Clock) -> tuple[list[Container], RegionMap]:
+        with clock.stage("containers"):
+            found = self.segmenter(pixels)
+            return found, map_regions(found, pixels.shape[1], pixels.shape[0])
 
     def _evidence(
         self, pixels: Pixels, view: View, where: tuple[list[Container], RegionMap], photo: Photo

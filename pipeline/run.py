@@ -30,6 +30,7 @@ from pipeline.decode import require_opencv
 from pipeline.errors import ModelError, PhotoError, WorkerCrash
 from pipeline.find import printable
 from pipeline.types import Photo, PhotoFailure, PhotoOutcome
+from pipeline.words import Sentence
 
 if TYPE_CHECKING:
     from pipeline.photo import Counter
@@ -161,7 +162,8 @@ def _hear(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[Phot
             worker.held.popleft()
             worker.since = time.monotonic()
             todo.in_a_row = 0
-            yield message
+            deaths = todo.deaths[message.photo.sha256]
+            yield replace(message, tries=1 + deaths) if deaths else message
 
 
 def _bury(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[PhotoOutcome]:
@@ -172,8 +174,12 @@ def _bury(worker: _Worker, todo: _Todo, config: PipelineConfig) -> Iterator[Phot
     todo.in_a_row += 1
     if todo.in_a_row >= DEATHS_IN_A_ROW:
         raise WorkerCrash(
-            f"{todo.in_a_row} worker processes died in a row ({cause}), most often because memory ran out; "
-            "try --workers 1. What was counted before is saved"
+            Sentence(
+                "{in_a_row} worker processes died in a row ({cause}), most often because memory"
+                " ran out; try --workers 1. What was counted before is saved",
+                in_a_row=todo.in_a_row,
+                cause=cause,
+            )
         )
     suspect = worker.held.popleft() if worker.ready else None
     todo.again.extend(worker.held)  # Before the suspect, lest it take them down again.
@@ -203,7 +209,7 @@ def _blame(suspect: Photo, cause: str, todo: _Todo) -> Iterator[PhotoOutcome]:
     else:
         reason = f"{printable(suspect.path)} ended its worker process {DEATHS_PER_PHOTO} times ({cause}); "
         reason += "try --workers 1"
-        yield PhotoFailure(suspect, reason, crashed=True)
+        yield PhotoFailure(suspect, reason, crashed=True, tries=DEATHS_PER_PHOTO)
 
 
 def _end(process: SpawnProcess) -> None:

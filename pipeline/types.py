@@ -263,6 +263,7 @@ class PhotoResult:
     evidence: bytes | None = None  # pipeline/kept.py: to estimate from again; None if it was not asked for
     pots: Detections = field(default_factory=Detections.empty)
     thumbnail: bytes | None = None  # pipeline/thumbnail.py; made where evidence is kept
+    tries: int = 1  # more than one where a worker died over it
 
     @property
     def seen(self) -> int:
@@ -307,6 +308,7 @@ class PhotoFailure:
     photo: Photo
     reason: str
     crashed: bool = False  # it took the worker process down with it
+    tries: int = 1
 
 
 PhotoOutcome = PhotoResult | PhotoFailure

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pipeline.unlike import Reference
 TASKS = ("detect", "segment")
 LARGEST_INPUT = 8192  # pixels a side; beyond it memory runs out, and a slip of the pen is likelier
 REMEDY = "install Demeter again"
+CODELESS = frozenset({".xml", ".onnx", ".safetensors"})  # graphs and arrays; all other forms may be pickles
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,21 @@ def load_card(path: Path) -> ModelCard:
             "or another name"
         )
     return card
+
+
+def require_trusted(card: ModelCard, trusted: Collection[str]) -> None:
+    """Weights whose form carries code, which runs when they are loaded, must be named by their sha256.
+
+    The card beside them is no vouching: whoever made the weights made it too. Raises ModelError.
+    """
+    if card.weights.suffix.lower() in CODELESS:
+        return
+    digest = sha256_of(card.weights)
+    if digest not in trusted:
+        raise ModelError(
+            f"{card.weights} may carry code that runs when it is loaded, so it is refused: export it to ONNX "
+            f'or OpenVINO, or if you trust whom it comes from, set trusted_pickles = ["{digest}"]'
+        )
 
 
 def thresholds(card: ModelCard, config: PipelineConfig) -> tuple[float, float]:

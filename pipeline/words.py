@@ -31,6 +31,7 @@ class Sentence(str):
 
     @classmethod
     def _made(cls, one: str | None, pattern: str, values: dict[str, Any]) -> Sentence:
+        values = {name: _plain(value) for name, value in values.items()}
         chosen = one if one is not None and values["n"] == 1 else pattern
         self = super().__new__(cls, chosen.format(**values))
         self.pattern, self.one, self.values = pattern, one, values
@@ -38,6 +39,18 @@ class Sentence(str):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Sentence._made, (self.one, self.pattern, self.values)
+
+
+def marked(pattern: str) -> str:
+    """The pattern of a Sentence where it is not made at once: it is gathered with the others."""
+    return pattern
+
+
+def _plain(value: Any) -> Any:
+    """Of an error, its sentence: errors do not always come whole through a pipe."""
+    if isinstance(value, BaseException):
+        return value.args[0] if value.args and isinstance(value.args[0], str) else str(value)
+    return value
 
 
 class ContainerKind(StrEnum):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ from demeter_cli.errors import ExitCode
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")]
 
 
 def recipe(target: str) -> list[str]:
@@ -96,3 +98,49 @@ def test_the_changelog_tells_of_the_version_that_the_program_has() -> None:
     version = re.search(r'^version = "(.+)"$', project, re.MULTILINE)
     assert version is not None
     assert f"## [{version[1]}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in ROOT.glob("docs/**/*.md")]
+    assert [page for page in pages if page != "README.md" and f"({page})" not in index] == []
+
+
+def test_every_message_of_the_troubleshooting_page_is_one_that_the_program_can_say() -> None:
+    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(quoted) > 25
+    said = said_by_the_program()
+    unknown = [text for text in quoted if not all(part.strip() in said for part in text.split("…"))]
+    assert unknown == []
+
+
+def said_by_the_program() -> str:
+    """Every text in the sources, with adjacent literals joined as Python joins them."""
+    texts = []
+    for folder in ("demeter_cli", "db", "pipeline"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    texts.append(node.value)
+                elif isinstance(node, ast.JoinedStr):
+                    parts = [part.value for part in node.values if isinstance(part, ast.Constant)]
+                    texts.append(" … ".join(map(str, parts)))
+    return "\n".join(texts)
+
+
+def test_every_command_has_a_man_page_that_man_shows_without_complaint(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "tools/make_man_pages.py", tmp_path], check=True)
+    written = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    assert len(written) > 90
+    death = written["demeter-stock-death.1"]
+    assert "Book plants that died" in death
+    assert 'demeter stock death N01\\-NORTE\\-C01 12 \\-\\-reason "rot after the storm"' in death
+    heads = (".SH NAME", ".SH SYNOPSIS", ".SH SEE ALSO")
+    assert [name for name, text in written.items() if not all(head in text for head in heads)] == []
+    if shutil.which("groff"):
+        files = sorted(map(str, tmp_path.iterdir()))
+        done = subprocess.run(
+            ["groff", "-man", "-Tutf8", "-ww", "-z", *files], capture_output=True, check=True
+        )
+        assert done.stderr == b""

@@ -23,7 +23,7 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).parents[1]
 CATALOGUE = ROOT / "demeter_cli/locale/es_AR/LC_MESSAGES/demeter.po"
 # Function and the places of its texts: a single and a plural one for `n_` and for `Sentence` with `one`.
-KEYWORDS = {"_": None, "N_": None, "n_": (1, 2), "Sentence": None, "counted": (1, 2)}
+KEYWORDS = {"_": None, "N_": None, "n_": (1, 2), "Sentence": None, "marked": None, "counted": (1, 2)}
 METHODS = [("**.py", "python"), ("**.jinja", "jinja2")]
 OPTIONS = {"**.jinja": {"trimmed": "true", "silent": "false"}}
 # In place of the time of the last change, so that the same texts always give the same files.
@@ -86,9 +86,9 @@ def _values_of(message: Message) -> set[str]:
 
 
 def _values(text: str) -> set[str]:
-    """What is filled in, with how it is written: `{low}`, `{share:.0%}`."""
+    """What is filled in. How may differ: `{day:%Y-%m-%d}` is `{day:%d/%m/%Y}` in Spanish."""
     try:
-        return {f"{name}!{how}" for _, name, _, how in string.Formatter().parse(text) if name is not None}
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
     except ValueError:
         return {"broken braces"}
 

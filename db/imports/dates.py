@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from db.imports.words import clean, fold
+from pipeline.words import Sentence
 
 _MONTHS = (
     *("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio"),
@@ -36,7 +37,7 @@ def parse_day(text: str) -> dt.date:
         return _day(int(found[1]), int(found[2]), int(found[3]), text)
     if found := _DAY_FIRST.fullmatch(text.strip()):
         return _day(_year(found[3]), int(found[2]), int(found[1]), text)
-    raise ValueError(f"must be a day like 2025-09-01 or 1/9/2025, not {text!r}")
+    raise ValueError(Sentence("must be a day like 2025-09-01 or 1/9/2025, not {text!r}", text=text))
 
 
 def parse_span(text: str) -> Span:
@@ -49,7 +50,9 @@ def parse_span(text: str) -> Span:
     bare = words.rstrip("? ").strip()
     span = _day_span(bare) or _month_span(bare) or _year_span(bare)
     if span is None:
-        raise ValueError(f"must be a day, month or year like 1/9/2025, sep'25 or 2025, not {text!r}")
+        raise ValueError(
+            Sentence("must be a day, month or year like 1/9/2025, sep'25 or 2025, not {text!r}", text=text)
+        )
     if doubtful:
         return Span(span.first, span.last, "; ".join(filter(None, (span.remark, f"{words!r} is doubtful"))))
     return span
@@ -66,7 +69,7 @@ def _month_span(text: str) -> Span | None:
     if found := _MONTH_NUMBER.fullmatch(text):
         number, year, mended = int(found[1]), _year(found[2]), False
         if not 1 <= number <= 12:
-            raise ValueError(f"has no month {number}: {text!r}")
+            raise ValueError(Sentence("has no month {number}: {text!r}", number=number, text=text))
     elif found := _MONTH.fullmatch(text):
         named = month_number(found[1])
         if named is None:
@@ -87,7 +90,7 @@ def _year_span(text: str) -> Span | None:
     first = int(found[1])
     last = first if found[2] is None else int(found[1][: 4 - len(found[2])] + found[2])
     if last < first or not 1950 <= first <= 2100:
-        raise ValueError(f"must be a year or years that follow each other, not {text!r}")
+        raise ValueError(Sentence("must be a year or years that follow each other, not {text!r}", text=text))
     return Span(dt.date(first, 1, 1), dt.date(last, 12, 31), f"{text!r} names no month")
 
 
@@ -111,4 +114,4 @@ def _day(year: int, month: int, day: int, text: str) -> dt.date:
     try:
         return dt.date(year, month, day)
     except ValueError as error:
-        raise ValueError(f"is no day of the calendar: {text!r}") from error
+        raise ValueError(Sentence("is no day of the calendar: {text!r}", text=text)) from error

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from pipeline.words import Sentence
+
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:[.,'\s][0-9]+)*[.,]?")
 _MONEY = re.compile(r"^(?:AR\$|U\$S|USD|ARS|\$|€)\s*|\s*(?:AR\$|U\$S|USD|ARS|\$|€)$", re.IGNORECASE)
 _GROUPED = {".": re.compile(r"[0-9]{1,3}(\.[0-9]{3})+"), ",": re.compile(r"[0-9]{1,3}(,[0-9]{3})+")}
@@ -61,18 +63,26 @@ def parse_number(text: str, style: NumberFormat, *, exact: bool = False) -> Deci
     if exact:
         return Decimal(bare)
     if not _NUMBER.fullmatch(bare):
-        raise ValueError(f"must be a number, not {text!r}")
+        raise ValueError(Sentence("must be a number, not {text!r}", text=text))
     signs = [char for char in bare if char in ".,"]
     if not signs:
         return Decimal(_without_spaces(bare, text))
     proven = _decimal_of(bare)
     decimal = style.decimal or proven
     if proven is not None and proven != decimal:
-        raise ValueError(f"is written otherwise than the rest: {text!r}, but {style.why}")
+        raise ValueError(
+            Sentence("is written otherwise than the rest: {text!r}, but {why}", text=text, why=style.why)
+        )
     if len(signs) > 1 and len(set(signs)) == 1 and not _GROUPED[signs[0]].fullmatch(bare.lstrip("+-")):
-        raise ValueError(f"must be a number, not {text!r}")
+        raise ValueError(Sentence("must be a number, not {text!r}", text=text))
     if decimal is None or style.contradictory:
-        raise ValueError(f"is unclear: {text!r} may be {_both(bare)}; say which sign marks the decimals")
+        raise ValueError(
+            Sentence(
+                "is unclear: {text!r} may be {both}; say which sign marks the decimals",
+                text=text,
+                both=_both(bare),
+            )
+        )
     return _read(bare, decimal, text)
 
 
@@ -80,7 +90,7 @@ def parse_count(text: str, style: NumberFormat, *, exact: bool = False) -> int:
     """A whole number. Raises ValueError."""
     number = parse_number(text, style, exact=exact)
     if number != number.to_integral_value():
-        raise ValueError(f"must be a whole number, not {text!r}")
+        raise ValueError(Sentence("must be a whole number, not {text!r}", text=text))
     return int(number)
 
 
@@ -116,7 +126,7 @@ def _read(bare: str, decimal: str, text: str) -> Decimal:
     well = "." not in fraction and "," not in fraction
     well &= thousands not in digits or _GROUPED[thousands].fullmatch(digits) is not None
     if not well:
-        raise ValueError(f"must be a number, not {text!r}")
+        raise ValueError(Sentence("must be a number, not {text!r}", text=text))
     return Decimal(_without_spaces(whole.replace(thousands, ""), text) + ("." + fraction if fraction else ""))
 
 
@@ -124,7 +134,7 @@ def _without_spaces(digits: str, text: str) -> str:
     """`1 050` and `1'050` are grouped by threes, or they are two numbers."""
     groups: Sequence[str] = re.split(r"[\s']", digits.lstrip("+-"))
     if len(groups) > 1 and (any(len(group) != 3 for group in groups[1:]) or len(groups[0]) > 3):
-        raise ValueError(f"must be a number, not {text!r}")
+        raise ValueError(Sentence("must be a number, not {text!r}", text=text))
     return ("-" if digits.startswith("-") else "") + "".join(groups)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from db.errors import UnreadableFile
 from db.imports.sheets import is_spreadsheet, read_sheet
+from pipeline.words import Sentence
 
 LARGEST = 64 * 1024 * 1024  # bytes; a table of a hundred thousand rows has about ten million
 LONGEST_CELL = 32_768  # characters; more is nearly always a quote that was never closed
@@ -87,7 +88,7 @@ def read_rows(path: Path, options: ReadOptions = ReadOptions()) -> ReadFile:
     delimiter = options.delimiter or named or _find_delimiter(text)
     rows = tuple(_parse(path, text, delimiter, skipped))
     if all(row.is_blank for row in rows):
-        raise UnreadableFile(f"{path} holds no row: it is blank.")
+        raise UnreadableFile(Sentence("{path} holds no row: it is blank.", path=path))
     note = f"read as {why}, cells parted by {_NAMES.get(delimiter, repr(delimiter))}"
     return ReadFile(path, digest, encoding, delimiter, rows, (note,))
 
@@ -99,14 +100,23 @@ def read_bytes(path: Path) -> bytes:
         data = path.read_bytes() if size <= LARGEST else b""
     except OSError as error:
         raise UnreadableFile(
-            f"{path} cannot be read: {(error.strerror or 'unknown error').lower()}."
+            Sentence(
+                "{path} cannot be read: {reason}.",
+                path=path,
+                reason=(error.strerror or "unknown error").lower(),
+            )
         ) from error
     if size > LARGEST:
         raise UnreadableFile(
-            f"{path} has {size // 2**20} MB; tables of up to {LARGEST // 2**20} MB are read: split it."
+            Sentence(
+                "{path} has {size} MB; tables of up to {most} MB are read: split it.",
+                path=path,
+                size=size // 2**20,
+                most=LARGEST // 2**20,
+            )
         )
     if not data:
-        raise UnreadableFile(f"{path} is empty.")
+        raise UnreadableFile(Sentence("{path} is empty.", path=path))
     return data
 
 
@@ -116,14 +126,28 @@ def decode(path: Path, data: bytes, encoding: str | None = None) -> tuple[str, s
     try:
         text = data.decode(found)
     except LookupError as error:
-        raise UnreadableFile(f"{found!r} is no encoding; use utf-8, utf-16, cp1252 or latin-1.") from error
+        raise UnreadableFile(
+            Sentence("{found!r} is no encoding; use utf-8, utf-16, cp1252 or latin-1.", found=found)
+        ) from error
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise UnreadableFile(f"{path}, line {line} is not {found}: it may be another encoding.") from error
+        raise UnreadableFile(
+            Sentence(
+                "{path}, line {line} is not {found}: it may be another encoding.",
+                path=path,
+                line=line,
+                found=found,
+            )
+        ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise UnreadableFile(
-            f"{path}, line {line} holds a NUL byte: it is damaged, or no table. Save it again as CSV UTF-8."
+            Sentence(
+                "{path}, line {line} holds a NUL byte: it is damaged, or no table. Save it again"
+                " as CSV UTF-8.",
+                path=path,
+                line=line,
+            )
         )
     return text.removeprefix("\ufeff"), found, phrase
 
@@ -203,7 +227,9 @@ def _parse(path: Path, text: str, delimiter: str, skipped: int) -> Iterator[Row]
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     except TypeError as error:
-        raise UnreadableFile(f"{delimiter!r} parts no cells: name one character, such as ';'.") from error
+        raise UnreadableFile(
+            Sentence("{delimiter!r} parts no cells: name one character, such as ';'.", delimiter=delimiter)
+        ) from error
     line = 1 + skipped
     try:
         for cells in reader:
@@ -211,8 +237,14 @@ def _parse(path: Path, text: str, delimiter: str, skipped: int) -> Iterator[Row]
             line = reader.line_num + 1 + skipped
     except csv.Error as error:
         raise UnreadableFile(
-            f"{path}, line {line}: a quotation mark is not closed or stands inside a cell ({error}). "
-            "Cells with quotation marks or line breaks must be quoted, as spreadsheets do."
+            Sentence(
+                "{path}, line {line}: a quotation mark is not closed or stands inside a cell"
+                " ({error}). Cells with quotation marks or line breaks must be quoted, as"
+                " spreadsheets do.",
+                path=path,
+                line=line,
+                error=error,
+            )
         ) from error
 
 

@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from pipeline.words import Sentence
+
 _SPACES = re.compile(r"[\s\u200b\ufeff]+")
 
 
@@ -35,4 +37,4 @@ def nearest(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(key(word), list(by_key), n=3, cutoff=0.7)
     if not near:
         return ""
-    return f"; did you mean {', '.join(repr(by_key[each]) for each in near)}?"
+    return Sentence("; did you mean {names}?", names=", ".join(repr(by_key[each]) for each in near))

@@ -102,14 +102,17 @@ class Image(Base):
 
 
 class Run(Base):
-    """One call of `demeter process`."""
+    """One call of a command that counts or books photos. `key` names it in logs, reports and pings."""
 
     __tablename__ = "runs"
     __table_args__ = (
         one_of("status", RunStatus),
         check("finished", "(status = 'running') = (finished_at IS NULL)"),
         check("finished_at", "finished_at >= started_at"),
-        *at_least(0, "photos", "failures"),
+        *at_least(0, "photos", "failures", "plants", "retries", "peak_memory_bytes"),
+        check("exit_code", "exit_code BETWEEN 0 AND 255"),
+        check("statuses", "jsonb_typeof(statuses) = 'object'"),
+        check("stages", "jsonb_typeof(stages) = 'object'"),
         Index("ix_runs_started_at", text("started_at DESC")),
     )
 
@@ -124,6 +127,15 @@ class Run(Base):
     failures: Mapped[Tally]
     host: Mapped[str | None]
     pid: Mapped[int | None]
+    key: Mapped[uuid.UUID | None] = mapped_column(unique=True)
+    version: Mapped[str | None]  # of the program
+    exit_code: Mapped[int | None] = mapped_column(SmallInteger)  # these are NULL until it has finished
+    plants: Mapped[int | None] = mapped_column(BigInteger)
+    retries: Mapped[int | None]  # photos tried more than once
+    peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    statuses: Mapped[dict[str, Any] | None]  # photos by status
+    stages: Mapped[dict[str, Any] | None]  # seconds by stage
+    problem: Mapped[str | None]  # the sentence that ended it
 
 
 class PhotoSession(Base):

@@ -5,19 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from demeter_cli.asking import confirm
 from demeter_cli.formats import Format
-from demeter_cli.language import Language, speaking
+from demeter_cli.language import N_, Language, _, day, n_, speaking
+from pipeline.words import Sentence
 
 if TYPE_CHECKING:
     from db.audits import AuditRow
     from pipeline.audit.ratio import Bias
 
-app = typer.Typer(no_args_is_help=True, help="Correct counts by counting some of the photos by hand.")
+app = typer.Typer(no_args_is_help=True)
 
 Code = Annotated[str, typer.Argument(help="Code of the audit, such as AUD-2026-11-24-01.")]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
@@ -28,14 +29,20 @@ LanguageOption = Annotated[
 
 @app.callback()
 def audit() -> None:
-    """Correct counts by counting some of the photos by hand. docs/audit.md explains it."""
+    """Correct counts by counting some of the photos by hand. docs/audit.md explains it.
+
+    Example: demeter model audit start --product MAM-BOC-001
+    """
 
 
 @app.command("start")
 def start(
     ctx: typer.Context,
     place: Annotated[str | None, typer.Option(help="Only photos of this place, bed or bay.")] = None,
-    product: Annotated[str | None, typer.Option(help="Only photos of this product: its SKU.")] = None,
+    product: Annotated[
+        str | None,
+        typer.Option(help="Only photos of this product: its SKU."),
+    ] = None,
     since: Annotated[
         str | None, typer.Option(help="Only photos taken on this day (2026-03-31) or later.")
     ] = None,
@@ -60,17 +67,28 @@ def start(
     settings = load_settings(ctx.obj)
     with open_database(settings) as connection, speaking(lang):
         drawn, page = auditing.start(connection, settings, auditing.Draw(wanted, tiles, seed), out)
-    source = "one photo" if drawn.photos == 1 else f"{drawn.photos} photos"
-    output.say(f"{drawn.code}: {drawn.tiles} tiles from {source}, seed {drawn.seed}.")
-    output.say(f"Print and count: {page}", wrap=False)
-    output.say(f"Then: demeter model audit record {drawn.code} {page.with_name('counts.csv')}", wrap=False)
+    drew = n_(
+        "{code}: {tiles} tiles from one photo, seed {seed}.",
+        "{code}: {tiles} tiles from {n} photos, seed {seed}.",
+        drawn.photos,
+    )
+    output.say(drew.format(code=drawn.code, tiles=drawn.tiles, n=drawn.photos, seed=drawn.seed))
+    output.say(_("Print and count: {page}").format(page=page), wrap=False)
+    output.say(
+        _("Then: demeter model audit record {code} {file}").format(
+            code=drawn.code, file=page.with_name("counts.csv")
+        ),
+        wrap=False,
+    )
 
 
 def _day(text: str | None, option: str) -> dt.date | None:
     try:
         return dt.date.fromisoformat(text) if text else None
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no day like 2026-03-31", param_hint=option) from error
+        raise typer.BadParameter(
+            _("{text!r} is no day like 2026-03-31").format(text=text), param_hint=option
+        ) from error
 
 
 @app.command("sheet")
@@ -82,7 +100,10 @@ def sheet(
     ] = None,
     lang: LanguageOption = None,
 ) -> None:
-    """Write the sheet of an audit again, for a paper that was lost or another language."""
+    """Write the sheet of an audit again, for a paper that was lost or another language.
+
+    Example: demeter model audit sheet AUD-2026-11-24-01 --lang es
+    """
     from db.audits import named
     from demeter_cli import auditing, output
     from demeter_cli.settings import load_settings
@@ -92,7 +113,7 @@ def sheet(
     with open_database(settings) as connection, speaking(lang):
         audit = named(connection, code)
         page = auditing.write_sheet(connection, settings, audit, out or Path(audit.code))
-    output.say(f"Print and count: {page}", wrap=False)
+    output.say(_("Print and count: {page}").format(page=page), wrap=False)
 
 
 @app.command("record")
@@ -119,7 +140,7 @@ def record(
 
     settings = load_settings(ctx.obj)
     if file is None and not sys.stdin.isatty():
-        raise typer.BadParameter("no terminal to ask at: name the file of counts", param_hint="FILE")
+        raise typer.BadParameter(_("no terminal to ask at: name the file of counts"), param_hint="FILE")
     data = _content(file) if file else b""
     with open_database(settings) as connection:
         audit = named(connection, code)
@@ -136,19 +157,28 @@ def record(
         audit = named(connection, code)
         missing = [row.number for row in tiles_of(connection, audit) if not row.count.is_counted]
     if missing:
-        who = (
-            "one tile is blank and takes" if len(missing) == 1 else f"{len(missing)} tiles are blank and take"
+        blank = n_(
+            "one tile is blank and takes no part: {list}.",
+            "{n} tiles are blank and take no part: {list}.",
+            len(missing),
         )
-        output.tell(f"{who} no part: {', '.join(map(str, missing))}.")
-    output.say(f"{audit.code}: {audit.counted} of {audit.tiles} tiles are recorded.")
-    output.say(f"Then: demeter model audit apply {audit.code} --dry-run", wrap=False)
+        output.tell(blank.format(n=len(missing), list=", ".join(map(str, missing))))
+    output.say(
+        _("{code}: {counted} of {tiles} tiles are recorded.").format(
+            code=audit.code, counted=audit.counted, tiles=audit.tiles
+        )
+    )
+    output.say(_("Then: demeter model audit apply {code} --dry-run").format(code=audit.code), wrap=False)
 
 
 def _content(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint="FILE") from error
+        raise typer.BadParameter(
+            _("{file} cannot be read: {strerror}").format(file=file, strerror=error.strerror),
+            param_hint="FILE",
+        ) from error
 
 
 @app.command("apply")
@@ -174,7 +204,7 @@ def apply(
     from db.audits import named, tiles_of
     from db.corrections import apply_audit
     from db.errors import AuditRefused
-    from demeter_cli import auditing, output
+    from demeter_cli import audit_tables, auditing, output
     from demeter_cli.settings import load_settings
     from demeter_cli.site import DECIDERS, actor, open_database
     from pipeline.audit.ratio import biases
@@ -188,19 +218,31 @@ def apply(
         _require_ready(audit)
         found = biases(row.count for row in tiles)
         rows = auditing.bias_rows(found, tiles)
-        _print_biases(rows, output_format, f"{audit.code}: plants by hand for each by machine")
+        title = _("{code}: plants by hand for each by machine").format(code=audit.code)
+        audit_tables.print_biases(rows, output_format, title)
         chosen = [(bias, bool(bias.doubt)) for bias in found if not _obstacle(bias, force)]
         if not chosen:
-            raise AuditRefused(f"{audit.code}: nothing to apply; {_obstacle(found[0], force)}")
+            why = _obstacle(found[0], force)
+            raise AuditRefused(Sentence("{code}: nothing to apply; {why}", code=audit.code, why=why))
         until = settings.today(audit.expires_at)
         if dry_run:
-            output.tell(f"{len(chosen)} of {len(found)} would be applied until {until}. Nothing was done.")
+            told = _("{n} of {all} would be applied until {until}. Nothing was done.")
+            output.tell(told.format(n=len(chosen), all=len(found), until=day(until)))
             return
-        what = "one product" if len(chosen) == 1 else f"{len(chosen)} products and seasons"
-        confirm(f"Correct counts of {what} until {until}?", yes=yes)
+        confirm(_question(len(chosen), day(until)), yes=yes)
         with connection.begin():
             apply_audit(connection, audit, chosen, user)
-    output.tell(f"{audit.code} corrects counts from now on, until {until}.")
+    output.tell(
+        _("{code} corrects counts from now on, until {until}.").format(code=audit.code, until=day(until))
+    )
+
+
+def _question(corrections: int, until: str) -> str:
+    return n_(
+        "Correct counts of one product until {until}?",
+        "Correct counts of {n} products and seasons until {until}?",
+        corrections,
+    ).format(n=corrections, until=until)
 
 
 def _require_ready(audit: AuditRow) -> None:
@@ -211,57 +253,21 @@ def _require_ready(audit: AuditRow) -> None:
     open_for_counts(audit, dt.datetime.now(dt.UTC))
     if audit.status != "recorded":
         raise AuditRefused(
-            f"{audit.code} has no hand counts yet: `demeter model audit record {audit.code} counts.csv`"
+            Sentence(
+                "{code} has no hand counts yet: `demeter model audit record {code} counts.csv`",
+                code=audit.code,
+            )
         )
 
 
 def _obstacle(bias: Bias, force: bool) -> str | None:
     if bias.refusal:
         return bias.refusal
-    return f"{bias.doubt} (--force applies it all the same)" if bias.doubt and not force else None
-
-
-def _print_biases(rows: list[dict[str, Any]], output_format: Format, title: str) -> None:
-    from demeter_cli import output
-    from pipeline.audit.records import Season
-
-    match output_format:
-        case Format.JSON:
-            output.print_json(rows)
-        case Format.CSV:
-            output.print_csv(rows, tuple(rows[0]) if rows else ())
-        case Format.TABLE:
-            shown = [
-                {
-                    **row,
-                    "season": Season(row["season"]).months,
-                    "factor": _figure(row["factor"]),
-                    "standard_error": _figure(row["standard_error"]),
-                    "interval": f"{_figure(row['low'])}–{_figure(row['high'])}",
-                }
-                for row in rows
-            ]
-            columns = {
-                "product": "product",
-                "season": "season",
-                "tiles": "tiles",
-                "machine": "machine",
-                "hand": "hand",
-                "factor": "factor",
-                "standard_error": "± s.e.",
-                "interval": "90% range",
-            }
-            figures = ("factor", "standard_error", "interval")
-            droppable = ("machine", "hand", "standard_error", "tiles", "interval")
-            output.print_table(shown, columns, title=title, figures=figures, droppable=droppable)
-            for row in rows:
-                if row["refusal"] or row["doubt"]:
-                    months = Season(row["season"]).months
-                    output.say(f"{row['product']} ({months}): {row['refusal'] or row['doubt']}")
-
-
-def _figure(number: float | None) -> str:
-    return "?" if number is None else f"{number:.3f}"
+    return (
+        Sentence("{doubt} (--force applies it all the same)", doubt=bias.doubt)
+        if bias.doubt and not force
+        else None
+    )
 
 
 @app.command("withdraw")
@@ -270,7 +276,10 @@ def withdraw(
     code: Code,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """End an audit and its corrections. Counts that were corrected stay as they were booked."""
+    """End an audit and its corrections. Counts that were corrected stay as they were booked.
+
+    Example: demeter model audit withdraw AUD-2026-11-24-01
+    """
     from db.audits import named
     from db.corrections import withdraw as end
     from demeter_cli import output
@@ -281,17 +290,24 @@ def withdraw(
     with open_database(settings) as connection:
         audit = named(connection, code)
         connection.rollback()
-        confirm(f"Withdraw {audit.code}?", yes=yes)
+        confirm(_("Withdraw {code}?").format(code=audit.code), yes=yes)
         with connection.begin():
             actor(connection, settings, *DECIDERS)
             ended = end(connection, audit)
-    what = "one correction" if ended == 1 else f"{ended} corrections"
-    output.say(f"{audit.code} is withdrawn; {what} ended. Counts already booked stay.")
+    gone = n_(
+        "{code} is withdrawn; one correction ended. Counts already booked stay.",
+        "{code} is withdrawn; {n} corrections ended. Counts already booked stay.",
+        ended,
+    )
+    output.say(gone.format(code=audit.code, n=ended))
 
 
 @app.command("list")
 def list_audits(ctx: typer.Context, output_format: FormatOption = Format.TABLE) -> None:
-    """List the audits, newest first."""
+    """List the audits, newest first.
+
+    Example: demeter model audit list
+    """
     from db.audits import audits
     from demeter_cli import auditing, output
     from demeter_cli.settings import load_settings
@@ -301,13 +317,13 @@ def list_audits(ctx: typer.Context, output_format: FormatOption = Format.TABLE) 
     with open_database(load_settings(ctx.obj)) as connection:
         rows = [auditing.audit_dict(row, now) for row in audits(connection)]
     columns = {
-        "audit": "audit",
-        "status": "status",
-        "counted": "counted",
-        "tiles": "tiles",
-        "photos": "photos",
-        "created_at": "drawn",
-        "expires_at": "expires",
+        "audit": N_("audit"),
+        "status": N_("status"),
+        "counted": N_("counted"),
+        "tiles": N_("tiles"),
+        "photos": N_("photos"),
+        "created_at": N_("drawn"),
+        "expires_at": N_("expires"),
     }
     match output_format:
         case Format.JSON:
@@ -317,15 +333,18 @@ def list_audits(ctx: typer.Context, output_format: FormatOption = Format.TABLE) 
         case Format.TABLE if rows:
             output.print_table(rows, columns, droppable=("photos", "created_at", "expires_at", "tiles"))
         case Format.TABLE:
-            output.say("No audit yet: `demeter model audit start` draws one.")
+            output.say(_("No audit yet: `demeter model audit start` draws one."))
 
 
 @app.command("show")
 def show(ctx: typer.Context, code: Code, output_format: FormatOption = Format.TABLE) -> None:
-    """Show an audit: its tiles and, once they are counted, what follows from them."""
+    """Show an audit: its tiles and, once they are counted, what follows from them.
+
+    Example: demeter model audit show AUD-2026-11-24-01
+    """
     from db.audits import named, tiles_of
     from db.corrections import corrections
-    from demeter_cli import auditing, output
+    from demeter_cli import audit_tables, auditing, output
     from demeter_cli.settings import load_settings
     from demeter_cli.site import open_database
     from pipeline.audit.ratio import biases
@@ -344,24 +363,4 @@ def show(ctx: typer.Context, code: Code, output_format: FormatOption = Format.TA
         case Format.CSV:
             output.print_csv(rows, tuple(rows[0]))
         case Format.TABLE:
-            _print_audit(audit, rows, found, applied)
-
-
-def _print_audit(
-    audit: AuditRow, tiles: list[dict[str, Any]], found: list[dict[str, Any]], applied: list[dict[str, Any]]
-) -> None:
-    from demeter_cli import output
-    from pipeline.audit.records import Season
-
-    columns = {"tile": "tile", "place": "place", "hand": "hand", "machine": "machine", "remark": "remark"}
-    title = f"{audit.code}: {audit.status}, {audit.counted} of {audit.tiles} tiles counted"
-    output.print_table(tiles, columns, title=title, droppable=("remark",))
-    if not found:
-        output.say("What the machine counted is shown once the hand counts are recorded.")
-        return
-    output.say("")
-    _print_biases(found, Format.TABLE, "Plants by hand for each by machine")
-    for row in applied:
-        end = "withdrawn" if row["withdrawn_at"] else f"until {row['valid_until']:%Y-%m-%d}"
-        months = Season(row["season"]).months
-        output.say(f"Applied: {row['product']} ({months}) ×{row['factor']:.3f}, {end}")
+            audit_tables.print_audit(audit, rows, found, applied)

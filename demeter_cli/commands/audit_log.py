@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from demeter_cli.formats import Format
+from demeter_cli.language import _
 
 if TYPE_CHECKING:
     from db.audit_log import Entry
@@ -63,9 +64,13 @@ def audit_log(
         case Format.TABLE if found:
             _print(found, zone)
             if key is None and there_are > len(found):
-                output.say(f"The newest {len(found)} of {there_are}; --limit shows more.")
+                output.say(
+                    _("The newest {n} of {there_are}; --limit shows more.").format(
+                        n=len(found), there_are=there_are
+                    )
+                )
         case Format.TABLE:
-            output.say("Nothing was changed that fits.")
+            output.say(_("Nothing was changed that fits."))
 
 
 def _print(found: list[Entry], zone: ZoneInfo) -> None:

@@ -10,13 +10,14 @@ import typer
 
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import _
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from db.lookups import Entry
 
-app = typer.Typer(no_args_is_help=True, help="Look after products, pots, states and the other lists.")
+app = typer.Typer(no_args_is_help=True)
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="Such as products; list shows them.")]
@@ -28,7 +29,10 @@ _ALWAYS = {"code", "sku", "name", "common_name", "category", "family", "storage_
 
 @app.callback()
 def catalog() -> None:
-    """Look after products, pots, states and the other lists. docs/catalogue.md explains them."""
+    """Look after products, pots, states and the other lists. docs/catalogue.md explains them.
+
+    Example: demeter catalog list
+    """
 
 
 @app.command("list")
@@ -68,7 +72,7 @@ def list_rows(
         case Format.TABLE if rows:
             _print(rows, everything=everything)
         case Format.TABLE:
-            output.say("Nothing fits.")
+            output.say(_("Nothing fits."))
 
 
 def _holds(entry: Entry, search: str | None) -> bool:
@@ -131,7 +135,10 @@ def deactivate(
     force: Annotated[bool, typer.Option("--force", help="Also what is in stock or configured.")] = False,
     user: UserOption = None,
 ) -> None:
-    """Use a row no more. It stays known, with all that was booked under it."""
+    """Use a row no more. It stays known, with all that was booked under it.
+
+    Example: demeter catalog deactivate products MAM-BOC-001
+    """
     from db.lookups import lookup_table, set_active
 
     _change(ctx, user, lambda c: set_active(c, lookup_table(table), key, False, force=force), "deactivated")
@@ -139,7 +146,10 @@ def deactivate(
 
 @app.command("activate")
 def activate(ctx: typer.Context, table: TableArgument, key: KeyArgument, user: UserOption = None) -> None:
-    """Use a deactivated row again."""
+    """Use a deactivated row again.
+
+    Example: demeter catalog activate products MAM-BOC-001
+    """
     from db.lookups import lookup_table, set_active
 
     _change(ctx, user, lambda c: set_active(c, lookup_table(table), key, True), "activated")
@@ -151,7 +161,10 @@ def export(
     table: TableArgument,
     out: Annotated[Path | None, typer.Option(help="File to write (default: the terminal).")] = None,
 ) -> None:
-    """Write a table as CSV, which import reads back to the same."""
+    """Write a table as CSV, which import reads back to the same.
+
+    Example: demeter catalog export products
+    """
     from db import lookups
     from demeter_cli import output
     from demeter_cli.settings import load_settings
@@ -161,7 +174,7 @@ def export(
         text = lookups.export(connection, lookups.lookup_table(table))
     output.save_text(text, out)
     if out is not None:
-        output.tell(f"{table} are in {out}.")
+        output.tell(_("{table} are in {out}.").format(table=table, out=out))
 
 
 @app.command("import")
@@ -188,7 +201,7 @@ def import_rows(
     from demeter_cli.site import actor, open_database
 
     if decimal not in (None, ".", ","):
-        raise typer.BadParameter("a dot or a comma marks decimals", param_hint="--decimal")
+        raise typer.BadParameter(_("a dot or a comma marks decimals"), param_hint="--decimal")
     settings = load_settings(ctx.obj)
     with open_database(settings) as connection, connection.begin() as transaction:
         actor(connection, settings, user=user)
@@ -216,10 +229,10 @@ def _finish(file: Path, problems: Iterable[str], *, dry_run: bool) -> None:
     for problem in told:
         output.report_problem(f"{file.name}, {problem}")
     if told:
-        output.tell("Nothing was loaded: put these rows right and import the file again.")
+        output.tell(_("Nothing was loaded: put these rows right and import the file again."))
         raise typer.Exit(ExitCode.MISMATCH)
     if dry_run:
-        output.tell("Nothing was loaded: that is what would be.")
+        output.tell(_("Nothing was loaded: that is what would be."))
 
 
 def _told(cells: list[str]) -> dict[str, str]:
@@ -227,7 +240,9 @@ def _told(cells: list[str]) -> dict[str, str]:
     for cell in cells:
         name, equals, value = cell.partition("=")
         if not equals or not name.strip():
-            raise typer.BadParameter(f"{cell!r} is not like name=Value", param_hint="COLUMN=VALUE")
+            raise typer.BadParameter(
+                _("{cell!r} is not like name=Value").format(cell=cell), param_hint="COLUMN=VALUE"
+            )
         told[name.strip()] = value
     return told
 

@@ -11,17 +11,23 @@ import typer
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format
 
-app = typer.Typer(no_args_is_help=True, help="Look after the database.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def database() -> None:
-    """Look after the database."""
+    """Look after the database.
+
+    Example: demeter db check
+    """
 
 
 @app.command("upgrade")
 def upgrade(ctx: typer.Context) -> None:
-    """Create the tables, or bring them to this program's version. Safe to repeat."""
+    """Create the tables, or bring them to this program's version. Safe to repeat.
+
+    Example: demeter db upgrade
+    """
     from db import migrate
     from db.engine import connect
     from demeter_cli import output
@@ -41,7 +47,10 @@ def upgrade(ctx: typer.Context) -> None:
 
 @app.command("current")
 def current(ctx: typer.Context) -> None:
-    """Print the version of the tables and the newest that this program knows."""
+    """Print the version of the tables and the newest that this program knows.
+
+    Example: demeter db current
+    """
     from db import migrate
     from demeter_cli import output
     from demeter_cli.settings import load_settings
@@ -65,6 +74,8 @@ def check(
     It names triggers, constraints and functions that are missing, switched off or replaced, rows that refer
     to nothing, partitions that are missing, and rights that the three database roles lack or should not have.
     The figures of the books are checked by `demeter stock verify`.
+
+    Example: demeter db check
     """
     from db import migrate
     from db.engine import server_version

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from demeter_cli.errors import ExitCode
-from demeter_cli.formats import Format
+from demeter_cli.formats import Format, WaitOption
+from demeter_cli.language import N_, _
 
 if TYPE_CHECKING:
     from db.standing import Choice
@@ -34,6 +35,7 @@ def estimate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")
     ] = False,
+    wait: WaitOption = 0.0,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Estimate again what is hidden in photos counted before, and book the difference.
@@ -52,7 +54,10 @@ def estimate(
 
     settings = load_settings(ctx.obj)
     if method is not None and method not in ESTIMATORS:
-        raise typer.BadParameter(f"{method!r} is none of {', '.join(ESTIMATORS)}", param_hint="--method")
+        raise typer.BadParameter(
+            _("{method!r} is none of {list}").format(method=method, list=", ".join(ESTIMATORS)),
+            param_hint="--method",
+        )
     choice = _choice((sessions or [], place or []), (since, until), ZoneInfo(settings.timezone))
     config = settings.pipeline(0)
     config = replace(config, estimator=method or config.estimator)
@@ -62,7 +67,7 @@ def estimate(
         return
     with open_database(settings) as connection:
         restating = Restating(connection, settings, open_store(settings), config, card)
-        rows = restating.plan(choice) if dry_run else restating.run(choice, model)
+        rows = restating.plan(choice) if dry_run else restating.run(choice, model, wait)
     _print(rows, output_format, dry_run=dry_run)
     failed = sum(row["outcome"] == "failed" for row in rows)
     if failed:
@@ -80,7 +85,9 @@ def _choice(
         try:
             day = dt.date.fromisoformat(text) if text else None
         except ValueError as error:
-            raise typer.BadParameter(f"{text!r} is no day like 2026-03-31", param_hint=option) from error
+            raise typer.BadParameter(
+                _("{text!r} is no day like 2026-03-31").format(text=text), param_hint=option
+            ) from error
         bounds.append(dt.datetime.combine(day, time, zone) if day else None)
     return Choice(tuple(named[0]), tuple(named[1]), *bounds)
 
@@ -91,16 +98,16 @@ CSV_COLUMNS = (
     *("low", "high", "booked", "error"),
 )
 COLUMNS = {
-    "session": "session",
-    "photo": "photo",
-    "place": "place",
-    "total_before": "before",
-    "range_before": "90% range",
-    "total": "after",
-    "range": "90% range",
-    "booked": "booked",
-    "method": "method",
-    "outcome": "outcome",
+    "session": N_("session"),
+    "photo": N_("photo"),
+    "place": N_("place"),
+    "total_before": N_("before"),
+    "range_before": N_("90% range"),
+    "total": N_("after"),
+    "range": N_("90% range"),
+    "booked": N_("booked"),
+    "method": N_("method"),
+    "outcome": N_("outcome"),
 }
 
 
@@ -124,6 +131,6 @@ def _print(rows: list[dict[str, Any]], output_format: Format, *, dry_run: bool) 
             droppable = ("method", "place", "range_before", "photo", "booked", "range")
             output.print_table(shown, COLUMNS, droppable=droppable, figures=("range_before", "range"))
             if dry_run and any(row["outcome"] == "would change" for row in rows):
-                output.say("Nothing was changed; without --dry-run it would be.")
+                output.say(_("Nothing was changed; without --dry-run it would be."))
         case Format.TABLE:
-            output.say("No count of a photo matches; nothing was estimated.")
+            output.say(_("No count of a photo matches; nothing was estimated."))

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from demeter_cli.formats import Format
+from demeter_cli.language import N_, _, why
 
 if TYPE_CHECKING:
     from db.evidence import AsOf
@@ -25,17 +26,17 @@ KnownAt = Annotated[
 ]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 
-LOT_COLUMNS = {"size": "size", "state": "state", "category": "in"}
+LOT_COLUMNS = {"size": N_("size"), "state": N_("state"), "category": N_("in")}
 COLUMNS = {
-    "place": "place",
-    "product": "product",
-    "packaging": "pot",
+    "place": N_("place"),
+    "product": N_("product"),
+    "packaging": N_("pot"),
     **LOT_COLUMNS,
-    "plants": "plants",
-    "interval": "90% range",
-    "counted": "counted",
-    "counted_at": "on",
-    "moved": "since",
+    "plants": N_("plants"),
+    "interval": N_("90% range"),
+    "counted": N_("counted"),
+    "counted_at": N_("on"),
+    "moved": N_("since"),
 }
 CSV_COLUMNS = (
     *("place", "category", "product", "sku", "state", "size", "packaging", "batch"),
@@ -77,17 +78,20 @@ def show(
                 row
                 | {
                     "interval": output.interval(row["low"], row["high"]),
-                    "moved": "" if row["moved"] is None else f"{row['moved']:+d}",
+                    "moved": output.signed(row["moved"]),
                 }
                 for row in rows
             ]
-            total = {"place": "all", "plants": sum(row["plants"] for row in rows)}
+            total = {"place": _("all"), "plants": sum(row["plants"] for row in rows)}
             needed = output.parting(rows, LOT_COLUMNS)
             columns = {key: name for key, name in COLUMNS.items() if key in needed or key not in LOT_COLUMNS}
             droppable = ("counted_at", "packaging", "counted", "moved", "product", "interval", *needed)
             output.print_table(shown, columns, total=total, droppable=droppable, figures=("moved",))
         case Format.TABLE:
-            output.say(f"Nothing stands at {place.upper()}{' then' if as_of or known_at else ''}.")
+            nothing = (
+                _("Nothing stood at {place} then.") if as_of or known_at else _("Nothing stands at {place}.")
+            )
+            output.say(nothing.format(place=place.upper()))
 
 
 def explain(
@@ -122,7 +126,10 @@ def explain(
             for one in trees:
                 print_tree(one)
         case Format.TABLE:
-            say(f"Nothing stands at {place.upper()}{' then' if as_of or known_at else ''}.")
+            nothing = (
+                _("Nothing stood at {place} then.") if as_of or known_at else _("Nothing stands at {place}.")
+            )
+            say(nothing.format(place=place.upper()))
 
 
 def as_of_moments(as_of: str | None, known_at: str | None, settings: Settings) -> AsOf:
@@ -140,4 +147,4 @@ def _moment(text: str | None, option: str, settings: Settings) -> dt.datetime | 
     try:
         return parse_moment(text, ZoneInfo(settings.timezone), dt.datetime.now(dt.UTC))
     except ValueError as error:
-        raise typer.BadParameter(f"it {error}", param_hint=option) from error
+        raise typer.BadParameter(_("it {problem}").format(problem=why(error)), param_hint=option) from error

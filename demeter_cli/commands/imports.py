@@ -13,6 +13,7 @@ import typer
 from demeter_cli.commands import imports_log
 from demeter_cli.commands.imports_log import FormatOption
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import _
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from db.imports.staging import Judged
     from demeter_cli.importing import Job
 
-app = typer.Typer(no_args_is_help=True, help="Load files that people made: maps, prices, lists, inventories.")
+app = typer.Typer(no_args_is_help=True)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="GeoJSON files.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file, or a spreadsheet (XLSX, XLS, ODS).")]
@@ -49,6 +50,8 @@ def imports() -> None:
     """Load files that people made. Every row gets a verdict: loaded, fixed or rejected, with the reason.
 
     A file is loaded whole or not at all, and never twice. docs/importing.md explains each kind.
+
+    Example: demeter import list
     """
 
 
@@ -147,7 +150,7 @@ def prices(
         start = told or priced.dated
         if start is None:
             raise typer.BadParameter(
-                "the list has no date in its title: say from when it holds", param_hint="--valid-from"
+                _("the list has no date in its title: say from when it holds"), param_hint="--valid-from"
             )
         notes = (*priced.notes, f"the prices hold from {start}")
         source = Source.of("prices", read, *notes)
@@ -216,7 +219,7 @@ def seedlings(
     now = dt.datetime.now(zone)
     day = parse_day_option(as_of, "--as-of") if as_of else now.date()
     if day > now.date():
-        raise typer.BadParameter(f"{day} is in the future", param_hint="--as-of")
+        raise typer.BadParameter(_("{day} is in the future").format(day=day), param_hint="--as-of")
     moment = min(now, dt.datetime.combine(day, dt.time(23, 59), zone))
 
     def prepare(_: Connection) -> list[Job]:

@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 import typer
 
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import N_, _
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 
-alias_app = typer.Typer(no_args_is_help=True, help="Other spellings of genera, species and places.")
+alias_app = typer.Typer(no_args_is_help=True)
 
 
 class Kind(StrEnum):
@@ -28,7 +29,10 @@ def list_runs(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many of the last.")] = 20,
     output_format: FormatOption = Format.TABLE,
 ) -> None:
-    """List the last imports, the newest first."""
+    """List the last imports, the newest first.
+
+    Example: demeter import list
+    """
     from db.imports.staging import runs
     from demeter_cli import output
     from demeter_cli.settings import load_settings
@@ -45,11 +49,16 @@ def list_runs(
             names = ("id", "importer", "file_name", "file_sha256", "encoding", "delimiter", "status")
             output.print_csv(rows, (*names, *figures, "started_at", "finished_at"))
         case Format.TABLE if rows:
-            columns = {"id": "run", "file_name": "file", "status": "status", "finished_at": "finished"}
+            columns = {
+                "id": N_("run"),
+                "file_name": N_("file"),
+                "status": N_("status"),
+                "finished_at": N_("finished"),
+            }
             droppable = ("finished_at", "read", "fixed", "status")
             output.print_table(rows, columns | {name: name for name in figures}, droppable=droppable)
         case Format.TABLE:
-            output.say("Nothing was imported yet.")
+            output.say(_("Nothing was imported yet."))
 
 
 def show(
@@ -99,12 +108,18 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
 
 @alias_app.callback()
 def alias() -> None:
-    """Other spellings of genera, species and places, which the importers know."""
+    """Other spellings of genera, species and places, which the importers know.
+
+    Example: demeter import alias list
+    """
 
 
 @alias_app.command("list")
 def list_aliases(ctx: typer.Context, output_format: FormatOption = Format.TABLE) -> None:
-    """List the aliases."""
+    """List the aliases.
+
+    Example: demeter import alias list
+    """
     from db.imports.aliases import aliases
     from demeter_cli import output
     from demeter_cli.settings import load_settings
@@ -112,7 +127,7 @@ def list_aliases(ctx: typer.Context, output_format: FormatOption = Format.TABLE)
 
     with open_database(load_settings(ctx.obj)) as connection:
         rows = aliases(connection)
-    columns = {"kind": "kind", "alias": "alias", "name": "means"}
+    columns = {"kind": N_("kind"), "alias": N_("alias"), "name": N_("means")}
     match output_format:
         case Format.JSON:
             output.print_json(rows)
@@ -121,7 +136,7 @@ def list_aliases(ctx: typer.Context, output_format: FormatOption = Format.TABLE)
         case Format.TABLE if rows:
             output.print_table(rows, columns)
         case Format.TABLE:
-            output.say("There are no aliases.")
+            output.say(_("There are no aliases."))
 
 
 @alias_app.command("add")
@@ -145,7 +160,11 @@ def add_alias(
     with open_database(settings) as connection, connection.begin():
         actor(connection, settings, *DECIDERS, user=user)
         meant = set_alias(connection, kind.value, spelling, name)
-    output.say(f"{spelling!r} is read as {kind} {meant} from now on.")
+    output.say(
+        _("{spelling!r} is read as {kind} {meant} from now on.").format(
+            spelling=spelling, kind=kind, meant=meant
+        )
+    )
 
 
 @alias_app.command("remove")
@@ -155,7 +174,10 @@ def remove_alias(
     spelling: Annotated[str, typer.Argument(help="The alias.")],
     user: UserOption = None,
 ) -> None:
-    """Forget a spelling. What was loaded by it stays."""
+    """Forget a spelling. What was loaded by it stays.
+
+    Example: demeter import alias remove species "m. bocasana"
+    """
     from db.imports.aliases import remove_alias as remove
     from demeter_cli import output
     from demeter_cli.settings import load_settings
@@ -165,4 +187,4 @@ def remove_alias(
     with open_database(settings) as connection, connection.begin():
         actor(connection, settings, *DECIDERS, user=user)
         remove(connection, kind.value, spelling)
-    output.say(f"{spelling!r} is no alias any more.")
+    output.say(_("{spelling!r} is no alias any more.").format(spelling=spelling))

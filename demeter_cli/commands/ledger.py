@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import N_, _, why
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 MOST_LINES = 50
@@ -63,7 +64,7 @@ def list_movements(
             shown = [
                 {
                     **row,
-                    "quantity": f"{row['quantity']:+d}".replace("-", "−"),
+                    "quantity": output.signed(row["quantity"]),
                     "note": _note(row["undoes"], row["undone_by"], row["reason"]),
                 }
                 for row in rows
@@ -71,9 +72,9 @@ def list_movements(
             droppable = ("user", "packaging", "note", "sku", "occurred_at")
             output.print_table(shown, COLUMNS, droppable=droppable, figures=("quantity",))
         case Format.TABLE:
-            output.say("No movement: nothing fits, or nothing is booked yet.")
+            output.say(_("No movement: nothing fits, or nothing is booked yet."))
     if cut:
-        output.tell(f"The last {limit}; --limit 0 lists all.")
+        output.tell(_("The last {limit}; --limit 0 lists all.").format(limit=limit))
 
 
 def import_movements(
@@ -119,6 +120,8 @@ def verify(
     """Recompute every rule of the books from their rows; the exit code tells (0 or 9).
 
     Balances, stock that was ever below nothing, transfers, reversals, counts, closed months.
+
+    Example: demeter stock verify --quiet
     """
     from db.verify import CHECKS, findings
     from demeter_cli import output
@@ -131,7 +134,7 @@ def verify(
     key = read_key(settings.period_key)
     with open_database(settings) as connection:
         rows = [asdict(one) for one in findings(connection, key)]
-    columns = {"check": "check", "what": "what", "problem": "problem"}
+    columns = {"check": N_("check"), "what": N_("what"), "problem": N_("problem")}
     match output_format:
         case Format.JSON:
             output.print_json(rows)
@@ -140,21 +143,21 @@ def verify(
         case Format.TABLE if rows:
             output.print_table(rows, columns, droppable=("check",))
         case Format.TABLE if not quiet:
-            output.say(f"The books are sound: {len(CHECKS)} checks, nothing found.")
+            output.say(_("The books are sound: {n} checks, nothing found.").format(n=len(CHECKS)))
     if rows:
         raise typer.Exit(ExitCode.MISMATCH)
 
 
 COLUMNS = {
-    "id": "id",
-    "occurred_at": "when",
-    "type": "type",
-    "place": "place",
-    "quantity": "moved",
-    "sku": "product",
-    "packaging": "pot",
-    "user": "by",
-    "note": "note",
+    "id": N_("id"),
+    "occurred_at": N_("when"),
+    "type": N_("type"),
+    "place": N_("place"),
+    "quantity": N_("moved"),
+    "sku": N_("product"),
+    "packaging": N_("pot"),
+    "user": N_("by"),
+    "note": N_("note"),
 }
 CSV_COLUMNS = (
     *("id", "occurred_at", "recorded_at", "type", "place", "quantity", "sku", "product", "state", "size"),
@@ -165,8 +168,8 @@ CSV_COLUMNS = (
 
 def _note(undoes: int | None, undone_by: int | None, reason: str | None) -> str:
     if undone_by is not None:
-        return f"undone by {undone_by}"
-    return f"undoes {undoes}" if undoes is not None else reason or ""
+        return _("undone by {id}").format(id=undone_by)
+    return _("undoes {id}").format(id=undoes) if undoes is not None else reason or ""
 
 
 def _movement_type(word: str) -> str:
@@ -189,7 +192,9 @@ def _movement_type(word: str) -> str:
     found = known.get(key(word))
     if found is None:
         hint = nearest(word, known) or f"; there are {', '.join(known)}"
-        raise typer.BadParameter(f"there is no type {word!r}{hint}", param_hint="--type")
+        raise typer.BadParameter(
+            _("there is no type {word!r}{hint}").format(word=word, hint=hint), param_hint="--type"
+        )
     return found
 
 
@@ -206,4 +211,4 @@ def _bound(text: str | None, zone: ZoneInfo, option: str) -> dt.datetime | None:
             return dt.datetime.combine(parse_day(text), edge, zone)
         return parse_moment(text, zone, dt.datetime.max.replace(tzinfo=dt.UTC))
     except ValueError as error:
-        raise typer.BadParameter(f"it {error}", param_hint=option) from error
+        raise typer.BadParameter(_("it {problem}").format(problem=why(error)), param_hint=option) from error

@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("demeter")
 
-app = typer.Typer(no_args_is_help=True, help="Measure the models.")
+app = typer.Typer(no_args_is_help=True)
 app.add_typer(audit.app, name="audit")
 app.command("benchmark")(speed.benchmark)
 
 
 @app.callback()
 def model() -> None:
-    """Measure the models."""
+    """Measure the models.
+
+    Example: demeter model benchmark photos
+    """
 
 
 @app.command("evaluate")

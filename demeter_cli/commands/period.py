@@ -11,20 +11,25 @@ import typer
 
 from demeter_cli.asking import confirm
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import N_, _, n_
+from pipeline.words import Sentence
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from db.periods import Closed
 
-app = typer.Typer(no_args_is_help=True, help="Close months, and prove that they stay as they were.")
+app = typer.Typer(no_args_is_help=True)
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 SHORTEST_KEY = 16
 
 
 @app.callback()
 def period() -> None:
-    """Close months, and prove that they stay as they were."""
+    """Close months, and prove that they stay as they were.
+
+    Example: demeter period close 2026-03
+    """
 
 
 @app.command("close")
@@ -63,16 +68,18 @@ def close(
     over = _last_month(settings.today(dt.datetime.now(dt.UTC)))
     last = parse_month(month) if month else over
     if last > over:
-        raise LedgerRefused(f"{last:%Y-%m} is not over yet")
+        raise LedgerRefused(Sentence("{month:%Y-%m} is not over yet", month=last))
     with open_database(settings) as connection:
         actor(connection, settings, *DECIDERS, user=user)
         months = open_months(connection, last, zone) or [last]
         connection.rollback()
-        named = f"{months[0]:%Y-%m}" + (f" to {months[-1]:%Y-%m}" if months[1:] else "")
+        named = f"{months[0]:%Y-%m}"
+        if months[1:]:
+            named = _("{first} to {last}").format(first=named, last=f"{months[-1]:%Y-%m}")
         if dry_run:
-            output.say(f"{named} would be closed. Nothing was done.")
+            output.say(_("{named} would be closed. Nothing was done.").format(named=named))
             return
-        confirm(f"Close {named} for good?", yes=yes)
+        confirm(_("Close {named} for good?").format(named=named), yes=yes)
 
         def close_all() -> list[Closed]:
             who = actor(connection, settings, *DECIDERS, user=user)
@@ -84,7 +91,10 @@ def close(
 
 @app.command("list")
 def list_periods(ctx: typer.Context, output_format: FormatOption = Format.TABLE) -> None:
-    """List the closed months with their seals. Keep a copy elsewhere: it proves what was closed."""
+    """List the closed months with their seals. Keep a copy elsewhere: it proves what was closed.
+
+    Example: demeter period list
+    """
     from db.periods import closed_months
     from demeter_cli.settings import load_settings
     from demeter_cli.site import open_database
@@ -98,7 +108,10 @@ def list_periods(ctx: typer.Context, output_format: FormatOption = Format.TABLE)
 
 @app.command("verify")
 def verify(ctx: typer.Context, output_format: FormatOption = Format.TABLE) -> None:
-    """Check that closed months read as when they were closed, to the byte; the exit code tells (0 or 9)."""
+    """Check that closed months read as when they were closed, to the byte; the exit code tells (0 or 9).
+
+    Example: demeter period verify
+    """
     from db.periods import closed_months, damages
     from demeter_cli import output
     from demeter_cli.errors import ExitCode
@@ -110,7 +123,7 @@ def verify(ctx: typer.Context, output_format: FormatOption = Format.TABLE) -> No
     with open_database(settings) as connection:
         months = len(closed_months(connection))
         rows = [asdict(one) | {"month": f"{one.month:%Y-%m}"} for one in damages(connection, key)]
-    columns = {"month": "month", "what": "what", "problem": "problem"}
+    columns = {"month": N_("month"), "what": N_("what"), "problem": N_("problem")}
     match output_format:
         case Format.JSON:
             output.print_json(rows)
@@ -131,13 +144,13 @@ def _print_months(closed: list[Closed], zone: ZoneInfo, output_format: Format) -
         output.local(asdict(one), zone) | {"month": f"{one.month:%Y-%m}"} for one in closed
     ]
     columns = {
-        "month": "month",
-        "movements": "movements",
-        "counts": "counts",
-        "evidence": "evidence",
-        "closed_at": "closed",
-        "closed_by": "by",
-        "hash": "seal",
+        "month": N_("month"),
+        "movements": N_("movements"),
+        "counts": N_("counts"),
+        "evidence": N_("evidence"),
+        "closed_at": N_("closed"),
+        "closed_by": N_("by"),
+        "hash": N_("seal"),
     }
     match output_format:
         case Format.JSON:
@@ -148,28 +161,32 @@ def _print_months(closed: list[Closed], zone: ZoneInfo, output_format: Format) -
             shown = [
                 {
                     **row,
-                    "hash": row["hash"][:12] + (" signed" if row["signed"] else ""),
+                    "hash": row["hash"][:12] + (" " + _("signed") if row["signed"] else ""),
                 }
                 for row in rows
             ]
             droppable = ("closed_by", "closed_at", "evidence", "counts")
             output.print_table(shown, columns, droppable=droppable)
         case Format.TABLE:
-            output.say("No month is closed: `demeter period close` closes the last that is over.")
+            output.say(_("No month is closed: `demeter period close` closes the last that is over."))
 
 
 def _intact(months: int) -> str:
     if months == 0:
-        return "No month is closed."
-    who = "The one closed month reads" if months == 1 else f"All {months} closed months read"
-    return f"{who} as when closed."
+        return _("No month is closed.")
+    intact = n_(
+        "The one closed month reads as when closed.", "All {n} closed months read as when closed.", months
+    )
+    return intact.format(n=months)
 
 
 def parse_month(text: str) -> dt.date:
     try:
         return dt.datetime.strptime(text, "%Y-%m").date()
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no month like 2026-03", param_hint="MONTH") from error
+        raise typer.BadParameter(
+            _("{text!r} is no month like 2026-03").format(text=text), param_hint="MONTH"
+        ) from error
 
 
 def read_key(path: Path | None) -> bytes | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from db.deciding import Decided
 
-app = typer.Typer(no_args_is_help=True, help="Decide about what was counted in photos.")
+app = typer.Typer(no_args_is_help=True)
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 Numbers = Annotated[
     list[int], typer.Argument(help="Numbers of photos, as `demeter photos list` prints them.")
@@ -25,7 +25,10 @@ Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the 
 
 @app.callback()
 def photos() -> None:
-    """Decide about what was counted in photos. It takes a supervisor; docs/month-end.md tells the steps."""
+    """Decide about what was counted in photos. It takes a supervisor; docs/month-end.md tells the steps.
+
+    Example: demeter photos list
+    """
 
 
 COLUMNS = {
@@ -53,7 +56,10 @@ def list_photos(
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
     output_format: FormatOption = Format.TABLE,
 ) -> None:
-    """List the counts that wait for a decision, each with what the books have there and why it waits."""
+    """List the counts that wait for a decision, each with what the books have there and why it waits.
+
+    Example: demeter photos list --all --limit 20
+    """
     from zoneinfo import ZoneInfo
 
     from db.deciding import photo_counts

@@ -13,12 +13,12 @@ import typer
 from demeter_cli.commands import places_config
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format, UserOption
-from demeter_cli.language import _, n_
+from demeter_cli.language import _, n_, number
 
 if TYPE_CHECKING:
     from db.seeds import SeedReport
 
-app = typer.Typer(no_args_is_help=True, help="Look at the site, draw it, label it, say what grows where.")
+app = typer.Typer(no_args_is_help=True)
 app.add_typer(places_config.app, name="config")
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
@@ -41,7 +41,10 @@ class SheetName(StrEnum):
 
 @app.callback()
 def places() -> None:
-    """Look at the site, draw it, label it, say what grows where. docs/places.md explains how."""
+    """Look at the site, draw it, label it, say what grows where. docs/places.md explains how.
+
+    Example: demeter places list N01
+    """
 
 
 @app.command("tree")
@@ -65,7 +68,9 @@ def tree(
     named = {row["bay"] for row in rows}
     shown = [bay for bay in bays if within is None or bay["code"] in named]
     if not shown:
-        output.say("There are no places yet: `demeter import places` or `demeter places import` loads them.")
+        output.say(
+            _("There are no places yet: `demeter import places` or `demeter places import` loads them.")
+        )
     for bay in shown:
         output.say(_bay_line(bay))
         for line in _branches([row for row in rows if row["bay"] == bay["code"]]):
@@ -73,7 +78,7 @@ def tree(
 
 
 def _bay_line(bay: Mapping[str, Any]) -> str:
-    source = f", {bay['source']} map" if bay["source"] else ""
+    source = _(", {source} map").format(source=bay["source"]) if bay["source"] else ""
     return f"{bay['code']}  {bay['name']} ({bay['type']}{source}), {_places(bay['places'])}"
 
 
@@ -138,7 +143,7 @@ def list_all(
             local = places_config.at_site(rows, ("since",), ZoneInfo(settings.timezone))
             output.print_table(local, columns, droppable=droppable)
         case Format.TABLE:
-            output.say("There are none.")
+            output.say(_("There are none."))
 
 
 @app.command("show")
@@ -147,7 +152,10 @@ def show(
     place: Annotated[str, typer.Argument(help="Code of a place: N01-NORTE-C07.")],
     output_format: FormatOption = Format.TABLE,
 ) -> None:
-    """Show a place: where it lies, what grew there, what touches it."""
+    """Show a place: where it lies, what grew there, what touches it.
+
+    Example: demeter places show N01-NORTE-C07
+    """
     from db.place_config import history
     from db.places import PlaceIndex
     from db.site_map import list_places, neighbours_of
@@ -168,13 +176,21 @@ def show(
             output.print_csv([about], tuple(about))
         return
     output.say(f"{about['code']}  {about['name']}")
-    output.say(f"  bed {about['bed']} of bay {about['bay']}")
+    output.say("  " + _("bed {bed} of bay {bay}").format(bed=about["bed"], bay=about["bay"]))
     if about["area_m2"] is not None:
-        output.say(f"  {about['area_m2']} m² at {about['centroid_lat']:.6f}, {about['centroid_lon']:.6f}")
-    output.say(f"  QR code {about['qr_code'] or '(none: labels bear the code itself)'}")
-    output.say(f"  {about['plants']} plants in stock")
+        output.say(
+            "  "
+            + _("{area_m2} m² at {centroid_lat:.6f}, {centroid_lon:.6f}").format(
+                area_m2=about["area_m2"],
+                centroid_lat=about["centroid_lat"],
+                centroid_lon=about["centroid_lon"],
+            )
+        )
+    code = about["qr_code"] or _("(none: labels bear the code itself)")
+    output.say("  " + _("QR code {code}").format(code=code))
+    output.say("  " + _("{plants} plants in stock").format(plants=number(about["plants"])))
     touching = ", ".join(f"{row['code']} ({row['shared_m']} m)" for row in beside)
-    output.say(f"  touches {touching or 'nothing known'}")
+    output.say("  " + _("touches {places}").format(places=touching or _("nothing known")))
     places_config.print_history(crops, ZoneInfo(settings.timezone))
 
 
@@ -204,7 +220,7 @@ def export(
         output.print_json(document)
         return
     output.save_json(to, document)
-    output.say(f"{len(document['features'])} features in {to}", wrap=False)
+    output.say(_("{n} features in {to}").format(n=len(document["features"]), to=to), wrap=False)
 
 
 @app.command("import")
@@ -259,9 +275,9 @@ def _print_reports(reports: Sequence[SeedReport], output_format: Format, nothing
             output.print_table(rows, columns, droppable=("unchanged", "read"))
     for report in reports:
         for line, reason in report.rejected:
-            output.tell(f"{report.file}, line {line}: {reason}")
+            output.tell(_("{file}, line {line}: {reason}").format(file=report.file, line=line, reason=reason))
     if nothing:
-        output.tell(f"Nothing {'was' if nothing == 'was' else 'is'} changed.")
+        output.tell(_("Nothing was changed.") if nothing == "was" else _("Nothing is changed."))
 
 
 @app.command("labels")
@@ -293,7 +309,9 @@ def labels(
     from pipeline.labels import SHEETS, Label, save_labels
 
     if to.suffix.lower() not in {".pdf", ".png"}:
-        raise typer.BadParameter(f"{to.name!r} ends neither in .pdf nor in .png", param_hint="--output")
+        raise typer.BadParameter(
+            _("{name!r} ends neither in .pdf nor in .png").format(name=to.name), param_hint="--output"
+        )
     with open_database(load_settings(ctx.obj)) as connection:
         wanted = set(places_within(connection, within)) if within else None
         rows = [row for row in list_places(connection) if wanted is None or row["code"] in wanted]

@@ -13,6 +13,7 @@ import typer
 
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from db.place_files import PlannedCrop
     from demeter_cli.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Say what grows at places, and since when.")
+app = typer.Typer(no_args_is_help=True)
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 Places = Annotated[
@@ -37,7 +38,10 @@ Correct = Annotated[
 
 @app.callback()
 def config() -> None:
-    """Say what grows at places, and since when. Photos and hand counts are booked under it."""
+    """Say what grows at places, and since when. Photos and hand counts are booked under it.
+
+    Example: demeter places config set N01-NORTE-C07 --product MAM-BOC-001
+    """
 
 
 @app.command("set")
@@ -116,7 +120,10 @@ def close(
     user: UserOption = None,
     output_format: FormatOption = Format.TABLE,
 ) -> None:
-    """Let nothing be configured at places any more. The history stays."""
+    """Let nothing be configured at places any more. The history stays.
+
+    Example: demeter places config close N01-NORTE-C07
+    """
     from db.codes import Codes
     from db.place_config import close_crop, places_within
     from demeter_cli.settings import load_settings
@@ -139,7 +146,10 @@ def show_history(
     ] = None,
     output_format: FormatOption = Format.TABLE,
 ) -> None:
-    """Show what was configured at a place from when to when."""
+    """Show what was configured at a place from when to when.
+
+    Example: demeter places config history N01-NORTE-C07
+    """
     from db.place_config import history
     from demeter_cli import output
     from demeter_cli.settings import load_settings
@@ -180,12 +190,17 @@ def print_history(rows: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> None:
     from demeter_cli import output
 
     if not rows:
-        output.say("Nothing is configured.")
+        output.say(_("Nothing is configured."))
         return
     local = at_site(rows, ("valid_from", "valid_to"), zone)
-    shown = [{**row, "valid_to": row["valid_to"] or "in force"} for row in local]
-    columns = {"place": "place", "valid_from": "from", "valid_to": "until", "product": "product"}
-    columns |= {"packaging": "pot", "size": "size", "state": "state", "notes": "notes"}
+    shown = [{**row, "valid_to": row["valid_to"] or _("in force")} for row in local]
+    columns = {
+        "place": N_("place"),
+        "valid_from": N_("from"),
+        "valid_to": N_("until"),
+        "product": N_("product"),
+    }
+    columns |= {"packaging": N_("pot"), "size": N_("size"), "state": N_("state"), "notes": N_("notes")}
     output.print_table(shown, columns, droppable=("notes", "state", "size", "valid_to", "packaging"))
 
 
@@ -210,10 +225,14 @@ def _carry_out(
     for problem in problems:
         output.report_problem(problem)
     if problems:
-        output.tell(f"Nothing was changed: {len(problems)} of {len(problems) + len(changes)} cannot be done.")
+        output.tell(
+            _("Nothing was changed: {n} of {all} cannot be done.").format(
+                n=len(problems), all=len(problems) + len(changes)
+            )
+        )
         raise typer.Exit(ExitCode.MISMATCH)
     if dry_run:
-        output.tell("Nothing was changed; without --dry-run it would be.")
+        output.tell(_("Nothing was changed; without --dry-run it would be."))
 
 
 def _print_changes(changes: Sequence[Change], output_format: Format, zone: ZoneInfo) -> None:
@@ -235,8 +254,13 @@ def _print_changes(changes: Sequence[Change], output_format: Format, zone: ZoneI
         case Format.CSV:
             output.print_csv(rows, ("place", "action", "before", "after", "since"))
         case Format.TABLE if rows:
-            columns = {"place": "place", "action": "action", "before": "before", "after": "after"}
-            output.print_table(rows, columns | {"since": "since"}, droppable=("since", "before"))
+            columns = {
+                "place": N_("place"),
+                "action": N_("action"),
+                "before": N_("before"),
+                "after": N_("after"),
+            }
+            output.print_table(rows, columns | {"since": N_("since")}, droppable=("since", "before"))
         case Format.TABLE:
             pass
 
@@ -258,4 +282,4 @@ def _start(settings: Settings, text: str | None) -> dt.datetime:
     try:
         return parse_start(text, zone)
     except ValueError as error:
-        raise typer.BadParameter(f"a day or moment {error}") from error
+        raise typer.BadParameter(_("a day or moment {error}").format(error=error)) from error

@@ -13,6 +13,7 @@ import typer
 
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import _
 from demeter_cli.pricing import (
     BackdateOption,
     CategoryOption,
@@ -27,7 +28,7 @@ from demeter_cli.pricing import (
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-app = typer.Typer(no_args_is_help=True, help="Say what plants cost, and from when.")
+app = typer.Typer(no_args_is_help=True)
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 DateOption = Annotated[str | None, typer.Option("--date", help="As it reads on this day (default: today).")]
@@ -36,7 +37,10 @@ FromOption = Annotated[str | None, typer.Option("--from", help="The first day (d
 
 @app.callback()
 def prices() -> None:
-    """Say what plants cost, and from when. Prices are without VAT. docs/catalogue.md explains the list."""
+    """Say what plants cost, and from when. Prices are without VAT. docs/catalogue.md explains the list.
+
+    Example: demeter prices show MAM-BOC-001
+    """
 
 
 @contextmanager
@@ -89,7 +93,7 @@ def list_prices(
         case Format.TABLE if rows:
             pricing.print_lines(rows, "Prices" if everything else f"Prices on {day}")
         case Format.TABLE:
-            output.say("No price fits: `demeter prices set` and `demeter prices import` add some.")
+            output.say(_("No price fits: `demeter prices set` and `demeter prices import` add some."))
 
 
 @app.command("show")
@@ -131,13 +135,27 @@ def show(
         row["rivals"] = list(price.rivals)
         output.print_json(row) if output_format is Format.JSON else output.print_csv([row], tuple(row))
         return
-    output.say(f"{sku} in {pot or 'no pot'} costs {pricing.amount(price.unit)} {price.currency} on {day}.")
+    output.say(
+        _("{sku} in {pot} costs {amount} {currency} on {day}.").format(
+            sku=sku,
+            pot=pot or _("no pot"),
+            amount=pricing.amount(price.unit),
+            currency=price.currency,
+            day=day,
+        )
+    )
     gross = pricing.amount(money(price.unit * (100 + vat) / 100))
-    output.say(f"By line {price.code}, after its discount and before VAT; with {vat} % VAT {gross}.")
+    output.say(
+        _("By line {code}, after its discount and before VAT; with {vat} % VAT {gross}.").format(
+            code=price.code, vat=vat, gross=gross
+        )
+    )
     if price.rivals:
         output.say(
-            f"Ambiguous: {', '.join(price.rivals)} would do as well, up to {pricing.amount(price.highest)}."
-            " The lowest is taken; a line that names the product would settle it."
+            _(
+                "Ambiguous: {list} would do as well, up to {amount}. The lowest is taken; a line"
+                " that names the product would settle it."
+            ).format(list=", ".join(price.rivals), amount=pricing.amount(price.highest))
         )
 
 
@@ -199,7 +217,9 @@ def set_one(
         outcome = pricing.set_one(
             connection, (code, about, given), (first, after), None if backdate else today
         )
-    output.say(f"{code}: {outcome}, from {first}{f' until {last}' if last else ''}.")
+    until = _(" until {day}").format(day=last) if last else ""
+    told = _("{code}: {outcome}, from {first}{until}.")
+    output.say(told.format(code=code, outcome=outcome, first=first, until=until))
 
 
 @app.command("end")
@@ -211,14 +231,19 @@ def end(
     yes: YesOption = False,
     user: UserOption = None,
 ) -> None:
-    """Let a code have no price from a day on. What it cost before is kept."""
+    """Let a code have no price from a day on. What it cost before is kept.
+
+    Example: demeter prices end "C R8 T -1" --from 2026-12-01
+    """
     from db.prices import end_price
     from demeter_cli import output
 
     with _pricing(ctx, user, yes) as (connection, today):
         first = parse_day(start, "--from") or today
         outcome = end_price(connection, code, first, today=None if backdate else today)
-    output.say(f"{code}: {outcome}, no price from {first} on.")
+    output.say(
+        _("{code}: {outcome}, no price from {first} on.").format(code=code, outcome=outcome, first=first)
+    )
 
 
 @app.command("import")
@@ -248,7 +273,7 @@ def import_prices(
     from demeter_cli import output
 
     if decimal not in (None, ".", ","):
-        raise typer.BadParameter("a dot or a comma marks decimals", param_hint="--decimal")
+        raise typer.BadParameter(_("a dot or a comma marks decimals"), param_hint="--decimal")
     with _pricing(ctx, user, yes or dry_run) as (connection, today):
         currency = value_of(connection, "currency")
         first = parse_day(start, "--from")
@@ -271,10 +296,10 @@ def import_prices(
     for reject in rejects:
         output.report_problem(f"{file.name}, line {reject.line}: {reject.reason}")
     if rejects:
-        output.tell("Nothing was loaded: put these lines right and import the file again.")
+        output.tell(_("Nothing was loaded: put these lines right and import the file again."))
         raise typer.Exit(ExitCode.MISMATCH)
     if dry_run:
-        output.tell("Nothing was loaded: that is what would be.")
+        output.tell(_("Nothing was loaded: that is what would be."))
 
 
 @app.command("export")
@@ -284,7 +309,10 @@ def export(
     date: DateOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Past and future prices too.")] = False,
 ) -> None:
-    """Write the price list as CSV, which import reads back."""
+    """Write the price list as CSV, which import reads back.
+
+    Example: demeter prices export
+    """
     from db.price_files import write_prices
     from db.prices import Wanted, lines
     from demeter_cli import output
@@ -297,7 +325,7 @@ def export(
         found = lines(connection, Wanted(), None if everything else day)
     output.save_text(write_prices(found), out)
     if out is not None:
-        output.tell(f"{out}: {len(found)} lines.")
+        output.tell(_("{out}: {n} lines.").format(out=out, n=len(found)))
 
 
 @app.command("change")
@@ -329,11 +357,11 @@ def change(
     from demeter_cli import output, pricing
 
     if not any((percent, amount, discount, availability)):
-        raise typer.BadParameter("say what to change: --percent, --amount, --discount or --availability")
+        raise typer.BadParameter(_("say what to change: --percent, --amount, --discount or --availability"))
     with _pricing(ctx, user, True) as (connection, today):
         first = parse_day(start, "--from") or today
         if first < today:
-            raise typer.BadParameter("prices of days that are over stay as they are", param_hint="--from")
+            raise typer.BadParameter(_("prices of days that are over stay as they are"), param_hint="--from")
         wanted_change = Raise(
             parse_amount(percent or "0", "--percent"),
             parse_amount(amount or "0", "--amount"),
@@ -346,4 +374,4 @@ def change(
             carry_out(connection, planned, first)
     pricing.print_planned(planned, output_format, f"Prices from {first} on")
     if not yes and planned:
-        output.tell("Nothing was changed: the same command with --yes does it.")
+        output.tell(_("Nothing was changed: the same command with --yes does it."))

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
-from demeter_cli.errors import ExitCode
-from demeter_cli.formats import Format
+from demeter_cli.formats import Format, WaitOption
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from demeter_cli.settings import Settings
+    from demeter_cli.watching import Watch
 
 
 def process(
@@ -40,6 +42,11 @@ def process(
             help="Book also what is or was refused, as if the settings gate_* said warn instead of refuse.",
         ),
     ] = False,
+    wait: WaitOption = 0.0,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Print nothing when all is well, else one line (for cron)."),
+    ] = False,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Count the plants in PHOTOS and book them into the stock of the places they show.
@@ -53,33 +60,71 @@ def process(
 
     Example: demeter process examples
     """
-    from demeter_cli.batch import Batch, Request, model_identity
+    from demeter_cli import output
     from demeter_cli.settings import load_settings
+    from demeter_cli.watching import Watch, watching
+
+    settings = load_settings(ctx.obj)
+    output.be_quiet(quiet)
+    how = How(workers, dry_run, accept, wait, quiet, output_format)
+    with watching(settings, "process") if not dry_run else nullcontext(Watch()) as watch:
+        raise typer.Exit(_process(settings, watch, (photos, place, retry), how))
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """The options that say how, not what."""
+
+    workers: int | None
+    dry_run: bool
+    accept: bool
+    wait: float
+    quiet: bool
+    output_format: Format
+
+
+def _process(settings: Settings, watch: Watch, asked: tuple[list[str], str | None, bool], how: How) -> int:
+    """Count, or say what would be; the exit code."""
+    from demeter_cli.batch import Batch, Request, model_identity
     from demeter_cli.site import has_embedded_database, open_database, open_store, overlay_folder
     from pipeline.find import count_photos
 
-    settings = load_settings(ctx.obj)
+    photos, place, retry = asked
     total = count_photos(photos)
     today = dt.datetime.now(ZoneInfo(settings.timezone)).date()
     store = open_store(settings)
     overlays = overlay_folder(settings, store, today)
-    config = settings.pipeline(settings.workers_for(total, workers), overlays, keep_evidence=True)
-    if accept:
+    config = settings.pipeline(settings.workers_for(total, how.workers), overlays, keep_evidence=True)
+    if how.accept:
         config = replace(config, gate=config.gate.accepting())
-    if dry_run and settings.database_url is None and not has_embedded_database(settings):
+    if how.dry_run and settings.database_url is None and not has_embedded_database(settings):
         _plan_first_run(total, settings)
-        return
+        return 0
     model = model_identity(config)  # A damaged model is found before a database is made.
     with open_database(settings) as connection:
-        asked = Request(photos, place, total, retry, accept)
-        batch = Batch(connection, settings, store, config, model, asked)
-        if dry_run:
-            _print_plan(batch.plan(), output_format)
-            return
-        rows = batch.run()
-        _print(connection, rows, store.where(f"processed/{today.isoformat()}"), output_format)
-    if any(row["status"] == "failed" for row in rows):
-        raise typer.Exit(ExitCode.CRASH if batch.crashed else ExitCode.PARTIAL)
+        request = Request(photos, place, total, retry, how.accept)
+        batch = Batch(connection, settings, store, config, model, request, watch=watch, wait=how.wait)
+        if how.dry_run:
+            _print_plan(batch.plan(), how.output_format)
+        elif how.quiet:
+            _print_in_a_line(batch.run())
+        else:
+            shown = store.where(f"processed/{today.isoformat()}")
+            _print(connection, batch.run(), shown, how.output_format)
+    return batch.exit_code
+
+
+FINE = frozenset({"completed", "warning"})
+
+
+def _print_in_a_line(rows: list[dict[str, Any]]) -> None:
+    """What somebody has to look at, in one line; nothing when that is nothing. Failures were told already."""
+    from demeter_cli import output
+
+    waiting = Counter(row["status"] for row in rows if row["status"] not in FINE)
+    if waiting:
+        told = ", ".join(f"{number} {status}" for status, number in sorted(waiting.items()))
+        output.say(f"{len(rows)} photos: {told}; `demeter photos list` shows what each waits for.")
 
 
 COLUMNS = {"photo": "photo", "place": "place"}

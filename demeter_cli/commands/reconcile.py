@@ -11,6 +11,7 @@ import typer
 
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import _
 
 if TYPE_CHECKING:
     from db.reconciling import Period
@@ -74,9 +75,9 @@ def reconcile(
     zone = ZoneInfo(settings.timezone)
     period = chosen_period(month, start, end, dt.datetime.now(zone))
     if sales and post:
-        raise typer.BadParameter("compare first, post then: --sales changes nothing", param_hint="--sales")
+        raise typer.BadParameter(_("compare first, post then: --sales changes nothing"), param_hint="--sales")
     if gains and not post:
-        raise typer.BadParameter("only with --post", param_hint="--accept-gains")
+        raise typer.BadParameter(_("only with --post"), param_hint="--accept-gains")
     with open_database(settings) as connection:
         asked = Asked(period, tuple(place or ()), zone, gains)
         if sales:
@@ -96,9 +97,9 @@ def chosen_period(month: str | None, start: str | None, end: str | None, now: dt
     from db.reconciling import Period
 
     if month is not None and (start or end):
-        raise typer.BadParameter("give a month, or --from and --to", param_hint="--month")
+        raise typer.BadParameter(_("give a month, or --from and --to"), param_hint="--month")
     if start is None and end is not None:
-        raise typer.BadParameter("--to needs --from", param_hint="--to")
+        raise typer.BadParameter(_("--to needs --from"), param_hint="--to")
     if start is not None:
         first, last = _day(start, "--from"), now.date() if end is None else _day(end, "--to")
         following = last + dt.timedelta(days=1)
@@ -106,9 +107,13 @@ def chosen_period(month: str | None, start: str | None, end: str | None, now: dt
         first = _month(month) if month else (now.date().replace(day=1) - dt.timedelta(days=1)).replace(day=1)
         following = (first + dt.timedelta(days=32)).replace(day=1)
     if first > now.date():
-        raise typer.BadParameter(f"{first} is still to come", param_hint="--from" if start else "--month")
+        raise typer.BadParameter(
+            _("{first} is still to come").format(first=first), param_hint="--from" if start else "--month"
+        )
     if following <= first:
-        raise typer.BadParameter(f"it ends before it begins, on {first}", param_hint="--to")
+        raise typer.BadParameter(
+            _("it ends before it begins, on {first}").format(first=first), param_hint="--to"
+        )
     begin, stop = (dt.datetime.combine(day, dt.time(), now.tzinfo) for day in (first, following))
     return Period(begin.astimezone(dt.UTC), stop.astimezone(dt.UTC))
 
@@ -117,11 +122,15 @@ def _month(text: str) -> dt.date:
     try:
         return dt.datetime.strptime(text, "%Y-%m").date()
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no month like 2025-09", param_hint="--month") from error
+        raise typer.BadParameter(
+            _("{text!r} is no month like 2025-09").format(text=text), param_hint="--month"
+        ) from error
 
 
 def _day(text: str, option: str) -> dt.date:
     try:
         return dt.date.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no day like 2025-09-30", param_hint=option) from error
+        raise typer.BadParameter(
+            _("{text!r} is no day like 2025-09-30").format(text=text), param_hint=option
+        ) from error

@@ -19,6 +19,7 @@ from demeter_cli.commands.stock import (
     State,
 )
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import _
 
 
 def count(
@@ -52,7 +53,9 @@ def count(
     lot = LotWords(product=product, state=state, size=size, packaging=packaging, container=container)
     plants = whole(quantity)
     if not 0 <= plants <= 1_000_000:
-        raise typer.BadParameter(f"{plants} is no number of plants like 480", param_hint="QUANTITY")
+        raise typer.BadParameter(
+            _("{plants} is no number of plants like 480").format(plants=plants), param_hint="QUANTITY"
+        )
     count_lot((place, plants, moment_of(date, way)), lot, reason, way)
 
 
@@ -75,5 +78,5 @@ def uncount(
     from demeter_cli.settings import load_settings
 
     if not reason.strip():
-        raise typer.BadParameter("say why", param_hint="--reason")
+        raise typer.BadParameter(_("say why"), param_hint="--reason")
     take_back(count, reason, Way(load_settings(ctx.obj), user, dry_run, output_format))

@@ -14,12 +14,15 @@ from demeter_cli.formats import Format
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-app = typer.Typer(no_args_is_help=True, help="Print what the books say.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def report() -> None:
-    """Print what the books say."""
+    """Print what the books say.
+
+    Example: demeter report stock
+    """
 
 
 @app.command("stock")

@@ -42,6 +42,8 @@ def seed(
     """Load master data: users, products, packaging, bin types, places, densities. Safe to repeat.
 
     Rows that a person edited since are kept, unless --overwrite is given.
+
+    Example: demeter seed seeds
     """
     from db.seeds import load_seeds
     from db.users import people

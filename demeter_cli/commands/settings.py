@@ -8,14 +8,17 @@ import typer
 
 from demeter_cli.formats import Format, UserOption
 
-app = typer.Typer(no_args_is_help=True, help="Settings of the nursery, kept in its database.")
+app = typer.Typer(no_args_is_help=True)
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="Such as currency; list shows them.")]
 
 
 @app.callback()
 def settings() -> None:
-    """Settings of the nursery, kept in its database. Those of a machine are in demeter.toml."""
+    """Settings of the nursery, kept in its database. Those of a machine are in demeter.toml.
+
+    Example: demeter settings list
+    """
 
 
 @app.command("list")
@@ -23,7 +26,10 @@ def list_settings(
     ctx: typer.Context,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How to print.")] = Format.TABLE,
 ) -> None:
-    """List the settings of the nursery."""
+    """List the settings of the nursery.
+
+    Example: demeter settings list
+    """
     from dataclasses import asdict
 
     from db.site_settings import all_settings
@@ -49,13 +55,19 @@ def set_setting(
     value: Annotated[str, typer.Argument(metavar="VALUE", help="The new value.")],
     user: UserOption = None,
 ) -> None:
-    """Change a setting of the nursery. It takes an admin."""
+    """Change a setting of the nursery. It takes an admin.
+
+    Example: demeter settings set currency ARS
+    """
     _write(ctx, key, value, user)
 
 
 @app.command("reset")
 def reset(ctx: typer.Context, key: KeyArgument, user: UserOption = None) -> None:
-    """Go back to the default. It takes an admin."""
+    """Go back to the default. It takes an admin.
+
+    Example: demeter settings reset currency
+    """
     _write(ctx, key, None, user)
 
 

@@ -9,11 +9,12 @@ import typer
 
 from demeter_cli.booking import SignedCommand
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import _
 
 if TYPE_CHECKING:
     from demeter_cli.booking import Way
 
-app = typer.Typer(no_args_is_help=True, help="Book what happens to plants, and look it up.")
+app = typer.Typer(no_args_is_help=True)
 
 Place = Annotated[str, typer.Argument(help="Place, such as N01-NORTE-C07.")]
 Quantity = Annotated[str, typer.Argument(help="How many: pots, or plants in trays.")]
@@ -33,7 +34,10 @@ FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to pri
 
 @app.callback()
 def stock() -> None:
-    """Book what happens to plants, and look it up. Nothing booked is changed: undo books the opposite."""
+    """Book what happens to plants, and look it up. Nothing booked is changed: undo books the opposite.
+
+    Example: demeter stock death N01-NORTE-C01 3
+    """
 
 
 def _way(ctx: typer.Context, user: str | None, dry_run: bool, output_format: Format) -> Way:
@@ -302,6 +306,8 @@ def undo(
     """Take back a movement, once, by booking the opposite; of a transplant, all that belongs to it.
 
     It is dated as what it takes back, or where that month is closed, at the beginning of the open one.
+
+    Example: demeter stock undo 42 --reason "typed twice"
     """
     from demeter_cli.booking import undo_movement
 
@@ -314,7 +320,11 @@ def _money(text: str | None) -> Decimal | None:
     try:
         amount = Decimal(text)
     except InvalidOperation as error:
-        raise typer.BadParameter(f"{text!r} is no price like 1250.50", param_hint="--price") from error
+        raise typer.BadParameter(
+            _("{text!r} is no price like 1250.50").format(text=text), param_hint="--price"
+        ) from error
     if not amount.is_finite():
-        raise typer.BadParameter(f"{text!r} is no price like 1250.50", param_hint="--price")
+        raise typer.BadParameter(
+            _("{text!r} is no price like 1250.50").format(text=text), param_hint="--price"
+        )
     return amount

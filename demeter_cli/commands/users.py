@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import N_, _
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from db.users import Person
 
-app = typer.Typer(no_args_is_help=True, help="Say who works here, and what each may do.")
+app = typer.Typer(no_args_is_help=True)
 
 Email = Annotated[str, typer.Argument(help="E-mail address of the user.")]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
@@ -32,7 +33,10 @@ class GivenRole(StrEnum):
 
 @app.callback()
 def users() -> None:
-    """Say who works here, and what each may do. docs/catalogue.md explains the roles."""
+    """Say who works here, and what each may do. docs/catalogue.md explains the roles.
+
+    Example: demeter users list
+    """
 
 
 @app.command("list")
@@ -41,7 +45,10 @@ def list_users(
     everybody: Annotated[bool, typer.Option("--all", help="Also those who were deactivated.")] = False,
     output_format: FormatOption = Format.TABLE,
 ) -> None:
-    """List the users."""
+    """List the users.
+
+    Example: demeter users list
+    """
     from dataclasses import asdict
 
     from db.users import people
@@ -51,7 +58,7 @@ def list_users(
 
     with open_database(load_settings(ctx.obj)) as connection:
         rows = [asdict(one) for one in people(connection, everybody=everybody)]
-    columns = {"email": "e-mail", "name": "name", "role": "role", "login": "login"}
+    columns = {"email": N_("e-mail"), "name": N_("name"), "role": N_("role"), "login": N_("login")}
     columns |= {"active": "active"} if everybody else {}
     match output_format:
         case Format.JSON:
@@ -93,7 +100,7 @@ def add(
             ruled = has_admin(connection)
     output.say(_told(added))
     if not ruled:
-        output.tell("Nobody is an admin yet, so whoever names no user may do everything.")
+        output.tell(_("Nobody is an admin yet, so whoever names no user may do everything."))
 
 
 @app.command("edit")
@@ -106,7 +113,10 @@ def edit(
     ] = None,
     user: UserOption = None,
 ) -> None:
-    """Change a user's name or login."""
+    """Change a user's name or login.
+
+    Example: demeter users edit ana@vivero.ar --name "Ana Paz"
+    """
     from db.users import edit_user
 
     _change(ctx, user, lambda connection: edit_user(connection, email, name=name, login=login))
@@ -114,7 +124,10 @@ def edit(
 
 @app.command("role")
 def role(ctx: typer.Context, email: Email, role: GivenRole, user: UserOption = None) -> None:
-    """Change what a user may do."""
+    """Change what a user may do.
+
+    Example: demeter users role ana@vivero.ar supervisor
+    """
     from db.models.vocabulary import Role
     from db.users import set_role
 
@@ -123,7 +136,10 @@ def role(ctx: typer.Context, email: Email, role: GivenRole, user: UserOption = N
 
 @app.command("deactivate")
 def deactivate(ctx: typer.Context, email: Email, user: UserOption = None) -> None:
-    """Let a user act no more. What they did stays theirs."""
+    """Let a user act no more. What they did stays theirs.
+
+    Example: demeter users deactivate ana@vivero.ar
+    """
     from db.users import set_active
 
     _change(ctx, user, lambda connection: set_active(connection, email, False))
@@ -131,7 +147,10 @@ def deactivate(ctx: typer.Context, email: Email, user: UserOption = None) -> Non
 
 @app.command("activate")
 def activate(ctx: typer.Context, email: Email, user: UserOption = None) -> None:
-    """Let a deactivated user act again."""
+    """Let a deactivated user act again.
+
+    Example: demeter users activate ana@vivero.ar
+    """
     from db.users import set_active
 
     _change(ctx, user, lambda connection: set_active(connection, email, True))
@@ -139,7 +158,10 @@ def activate(ctx: typer.Context, email: Email, user: UserOption = None) -> None:
 
 @app.command("whoami")
 def whoami(ctx: typer.Context, user: UserOption = None) -> None:
-    """Say in whose name a command would act, given as here."""
+    """Say in whose name a command would act, given as here.
+
+    Example: demeter users whoami
+    """
     from db.acting import acting
     from db.users import person
     from demeter_cli import output

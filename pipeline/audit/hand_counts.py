@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from pipeline.audit.frames import MOST_PLANTS
 from pipeline.audit.words import COLUMNS
+from pipeline.words import Sentence
 
 # A hand count this many times what a frame may hold, or what the machine saw, is a slip of the keyboard.
 ABSURD = 10
@@ -52,12 +53,20 @@ def parse_plants(text: str, most: int) -> int:
     whole = _WHOLE.fullmatch(text.strip())
     if whole is None:
         if not _NUMBER.fullmatch(text.strip()):
-            raise ValueError(f"{text.strip()!r} is no number; write how many plants there are, or nothing")
-        why = "less than none" if text.strip().startswith("-") else "no whole number"
-        raise ValueError(f"{text.strip()} plants is {why}")
+            raise ValueError(
+                Sentence(
+                    "{text!r} is no number; write how many plants there are, or nothing", text=text.strip()
+                )
+            )
+        why = Sentence("less than none") if text.strip().startswith("-") else Sentence("no whole number")
+        raise ValueError(Sentence("{text} plants is {problem}", text=text.strip(), problem=why))
     plants = int(whole[1])
     if plants > most:
-        raise ValueError(f"{plants} plants do not fit into this picture; is it a slip of the keyboard?")
+        raise ValueError(
+            Sentence(
+                "{plants} plants do not fit into this picture; is it a slip of the keyboard?", plants=plants
+            )
+        )
     return plants
 
 
@@ -93,7 +102,9 @@ def read_answers(data: bytes, code: str, most: Mapping[int, int]) -> Answers:
         try:
             tile, answer = _answer(cells, code, most)
             if tile in met:
-                raise ValueError(f"tile {tile} was already in line {met[tile]}")
+                raise ValueError(
+                    Sentence("tile {tile} was already in line {line}", tile=tile, line=met[tile])
+                )
         except ValueError as error:
             complaints.append((rows.line_num, str(error)))
             continue
@@ -115,18 +126,24 @@ def _answer(cells: list[str], code: str, most: Mapping[int, int]) -> tuple[int, 
     cells = cells + [""] * (LAST_COLUMN + 1 - len(cells))
     audit, number, plants, remark = cells[: LAST_COLUMN + 1]
     if audit and audit.upper() != code:
-        raise ValueError(f"this row belongs to audit {audit!r}, not to {code}")
+        raise ValueError(
+            Sentence("this row belongs to audit {audit!r}, not to {code}", audit=audit, code=code)
+        )
     whole = _WHOLE.fullmatch(number)
     if whole is None:
-        raise ValueError(f"{number!r} is no tile; write the number that stands above the picture")
+        raise ValueError(
+            Sentence("{number!r} is no tile; write the number that stands above the picture", number=number)
+        )
     tile = int(whole[1])
     if tile not in most:
-        raise ValueError(f"there is no tile {tile}; the sheet has {len(most)}")
+        raise ValueError(Sentence("there is no tile {tile}; the sheet has {n}", tile=tile, n=len(most)))
     if any(cells[LAST_COLUMN + 1 :]):
-        raise ValueError(f"tile {tile}: more cells than columns; put quotes around text with commas")
+        raise ValueError(
+            Sentence("tile {tile}: more cells than columns; put quotes around text with commas", tile=tile)
+        )
     if not plants:
         return tile, None
     try:
         return tile, Answer(tile, parse_plants(plants, most[tile]), remark or None)
     except ValueError as error:
-        raise ValueError(f"tile {tile}: {error}") from None
+        raise ValueError(Sentence("tile {tile}: {error}", tile=tile, error=error)) from None

@@ -189,7 +189,7 @@ def test_a_late_movement_is_shown_as_a_restatement(site: Site) -> None:
 
     shown = site.run("reconcile", *place)
     assert shown.code == 9
-    assert "N01-NORTE-C01: was -500 when it was posted; --post restates it" in shown.out
+    assert "N01-NORTE-C01: was −500 when it was posted; --post restates it" in shown.out
     assert (
         "0 new lines, 1 restated, 0 unchanged; booked 450 sales"
         in site.run("reconcile", *place, "--post").out
@@ -208,7 +208,7 @@ def test_what_was_posted_for_a_closed_month_stays_and_asks_for_nothing(site: Sit
 
     shown = site.run("reconcile", *place)
     assert (
-        "N01-NORTE-C01: was -500 when it was posted; its month is closed, so the books keep that" in shown.out
+        "N01-NORTE-C01: was −500 when it was posted; its month is closed, so the books keep that" in shown.out
     )
     assert shown.code == 0
     [line] = site.run("reconcile", *place, "--format", "json").json["lines"]

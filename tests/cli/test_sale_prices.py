@@ -50,7 +50,7 @@ def test_a_sale_keeps_the_price_of_its_day_at_the_site_or_the_one_that_was_said(
     undone = shop.done("stock", "undo", said[0]["movement"])
     assert prices(undone) == [("1250.50", "2501.00")]
     told = shop.run("stock", "sale", HERE, 40, *late).out
-    assert "40 × 720.00 = 28800.00" in told
+    assert "40 × 720.00 = 28,800.00" in told
 
 
 def test_a_sale_without_a_price_has_none_also_when_it_is_undone(shop: Shop) -> None:

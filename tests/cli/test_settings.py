@@ -28,6 +28,7 @@ def write(text: str, path: str = "demeter.toml") -> Path:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
+    target.chmod(0o600)  # as one must be that holds a password
     return target
 
 

@@ -41,14 +41,14 @@ def batches(shop: Shop) -> list[dict[str, Any]]:
 
 def test_every_command_tells_the_stock_before_and_after_and_how_to_take_it_back(shop: Shop) -> None:
     told = shop.run("stock", "init", HERE, 1200, "--date", "2026-10-01")
-    assert re.search(r"manual_init +N01-NORTE-C01 .* \+1200 +0 +1200", told.out)
+    assert re.search(r"manual_init +N01-NORTE-C01 .* \+1,200 +0 +1,200", told.out)
     told = shop.run("stock", "death", HERE, 12)
-    assert re.search(r"muerte +N01-NORTE-C01 .* −12 +1200 +1188", told.out)
+    assert re.search(r"muerte +N01-NORTE-C01 .* −12 +1,200 +1,188", told.out)
     number = re.search(r"demeter stock undo (\d+)", told.out)
     assert number
 
     told = shop.run("stock", "undo", number[1])
-    assert re.search(r"muerte .* \+12 +1188 +1200", told.out)
+    assert re.search(r"muerte .* \+12 +1,188 +1,200", told.out)
     told = shop.run("stock", "undo", number[1])
     assert told.code == 9
     assert f"movement {number[1]} was undone on" in told.err

@@ -14,10 +14,11 @@ from db.engine import retry
 from db.errors import AlreadyDecided, ClosedPeriod, Forbidden, NotFound
 from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import MovementType
-from db.movements import Entry, book, undo
+from db.movements import Entry, book
 from db.plausible import Counted, Expected, Limits, doubts
 from db.runs import Policy, RunInfo, start_run
 from db.stock import due_corrections, user_id
+from db.undoing import undo
 from pipeline.types import ContainerKind
 from tests.db.counting import MODEL, count_photo
 from tests.db.seen import a_photo, a_result

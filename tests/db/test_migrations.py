@@ -19,10 +19,10 @@ from db.engine import connect, retry
 from db.errors import Busy, DatabaseUnavailable, SchemaMismatch
 from db.health import examine
 from db.models.schema import METADATA
-from db.movements import undo
 from db.periods import close
 from db.reports import stock
 from db.runs import run_lock
+from db.undoing import undo
 from db.verify import findings
 from tests.db.nursery import NOON, add, build_nursery, session_of
 

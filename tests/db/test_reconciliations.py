@@ -16,10 +16,11 @@ from db.errors import AlreadyReconciled, ClosedPeriod, Forbidden, InsufficientSt
 from db.models.reconciliations import ReconciliationLine, ReconciliationPosting
 from db.models.stock import StockMovement
 from db.models.vocabulary import LineVerdict, MovementType
-from db.movements import Entry, book, undo
+from db.movements import Entry, book
 from db.reconciliations import Posted, Standing, post, standing
 from db.reconciling import Period
 from db.stock import due_corrections
+from db.undoing import undo
 from tests.db.nursery import Nursery, add, build_nursery
 from tests.db.test_reconcile import OCTOBER, SEPTEMBER, counted, day
 

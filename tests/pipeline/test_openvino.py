@@ -23,6 +23,7 @@ from pipeline.detect import load_detector, load_segmenter
 from pipeline.errors import ModelError
 from pipeline.sweep import detect_tiled
 from pipeline.types import ContainerKind, Thing
+from pipeline.weights import sha256_of
 from tests.pipeline.networks import CELL, PLANT, SIDE, save, save_detector, save_segmenter, tiny_config
 from tests.pipeline.scenes import draw_bed
 
@@ -281,8 +282,9 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
 def test_weights_of_another_runtime_say_what_to_install(tmp_path: Path) -> None:
     weights = tmp_path / "mine.pt"
     weights.write_bytes(b"not even torch")
+    trusting = replace(tiny_config(tmp_path), trusted_pickles=(sha256_of(weights),))
     with pytest.raises(ModelError, match=r"mine\.pt (needs .* 'demeter\[ultralytics\]'|as )"):
-        load_detector(with_detector(tiny_config(tmp_path), weights))
+        load_detector(with_detector(trusting, weights))
     assert Image.open.__module__ == "PIL.Image"  # where ultralytics is installed, it puts its own there
 
 

@@ -105,8 +105,10 @@ def test_the_answer_says_how_large_the_photo_is_and_where_the_time_went(
 ) -> None:
     result = count(config, save(tmp_path, pots(12, 10, 5)))
     assert (result.info.width, result.info.height, result.info.format) == (14 * CELL, 12 * CELL, "PNG")
-    assert list(result.stages) == ["decode", "gate", "detect", "estimate", "overlay"]
-    assert 0 < sum(result.stages.values()) <= result.seconds
+    one_after_another = dict(result.stages)
+    assert one_after_another.pop("containers") > 0  # found while others go on
+    assert list(one_after_another) == ["decode", "gate", "detect", "estimate", "overlay"]
+    assert 0 < sum(one_after_another.values()) <= result.seconds
     assert result.overlay is None
 
 

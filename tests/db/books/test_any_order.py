@@ -26,10 +26,11 @@ from db.batches import Spot
 from db.engine import connect, retry
 from db.errors import AlreadyUndone, ClosedPeriod, InsufficientStock
 from db.models.vocabulary import MovementType
-from db.movements import Entry, book, undo
+from db.movements import Entry, book
 from db.periods import close, damages, hold_periods
 from db.seals import seals_of
 from db.stock import PhotoCount, Tally, book_photo_count, lot_at, reject_counts, settle_all
+from db.undoing import undo
 from db.verify import findings
 from tests.db.books.account import Account, Counted, Moved
 from tests.db.counting import place

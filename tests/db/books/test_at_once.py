@@ -26,7 +26,8 @@ PROGRAM = """
 import datetime as dt, random, sys, uuid
 from db.engine import connect, retry
 from db.models.vocabulary import MovementType as Type
-from db.movements import Entry, book, undo
+from db.movements import Entry, book
+from db.undoing import undo
 
 seed, url, bookings, *batches = sys.argv[1:]
 chance, batches = random.Random(int(seed)), [int(one) for one in batches]

@@ -15,10 +15,11 @@ from db.engine import connect, retry
 from db.errors import ClosedPeriod, LedgerRefused
 from db.models.stock import Count, StockMovement
 from db.models.vocabulary import MovementType
-from db.movements import Booked, Entry, book, undo
+from db.movements import Booked, Entry, book
 from db.periods import close, closed_months, damages, open_months
 from db.seals import canonical
 from db.stock import lot_at
+from db.undoing import undo
 from db.verify import findings
 from tests.conftest import _copied, _url_of
 from tests.db.counting import place
