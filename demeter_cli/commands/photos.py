@@ -113,9 +113,8 @@ def _wanted(names: list[str]) -> tuple[bool, list[SessionStatus]]:
 
     known = {one.value: one for one in (*WAITING, SessionStatus.DISCARDED)}
     if wrong := [name for name in names if name not in {*known, "proposed"}]:
-        raise typer.BadParameter(
-            f"{wrong[0]!r} is none of proposed, {', '.join(known)}", param_hint="--status"
-        )
+        told_ = _("{name!r} is none of {names}").format(name=wrong[0], names=", ".join(["proposed", *known]))
+        raise typer.BadParameter(told_, param_hint="--status")
     return not names or "proposed" in names, [known[name] for name in names if name in known] or (
         [] if names else list(WAITING)
     )

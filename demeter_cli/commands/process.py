@@ -75,7 +75,7 @@ def process(
     from demeter_cli.watching import Watch, watching
 
     if pending == bool(photos):
-        raise typer.BadParameter("name photos, or say --pending to count what is stored already")
+        raise typer.BadParameter(_("name photos, or say --pending to count what is stored already"))
     settings = load_settings(ctx.obj)
     output.be_quiet(quiet)
     how = How(workers, dry_run, accept, wait, quiet, output_format)

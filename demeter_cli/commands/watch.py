@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from demeter_cli.errors import ExitCode
+from demeter_cli.language import _
 
 if TYPE_CHECKING:
     from demeter_cli.arriving import Arrivals
@@ -44,11 +45,11 @@ def watch(
 
     settings = load_settings(ctx.obj)
     if not folder.is_dir():
-        raise typer.BadParameter(f"{folder} is no folder", param_hint="FOLDER")
+        raise typer.BadParameter(_("{folder} is no folder").format(folder=folder), param_hint="FOLDER")
     arrivals = Arrivals(folder, settings.watch_stable)
     pause = interval if interval is not None else settings.watch_interval
     worst, away = 0, 0.0
-    output.tell(f"Watching {folder}; stop with Ctrl-C.")
+    output.tell(_("Watching {folder}; stop with Ctrl-C.").format(folder=folder))
     while True:
         ready = arrivals.look(time.monotonic())
         if ready:
