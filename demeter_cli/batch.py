@@ -93,14 +93,18 @@ class Batch:
                 raise
             finally:
                 error = sys.exception()
+                self.watch.counted(self._statuses(), None)  # the report tells of them also without a database
                 end_run(self.connection, run, status, lambda: self._account(error), blamed=blamed)
         return sorted(self.rows.values(), key=lambda row: str(row["photo"]))
 
     def _account(self, error: BaseException | None) -> tuple[int, int, Account | None]:
         """Photos, failures and how it went, once the claims are given back."""
-        statuses = [row["status"] for row in self.rows.values()]
+        statuses = self._statuses()
         self.watch.counted(statuses, self.connection)
         return len(statuses), statuses.count("failed"), self.watch.account(error, self.exit_code)
+
+    def _statuses(self) -> list[str]:
+        return [row["status"] for row in self.rows.values()]
 
     @property
     def exit_code(self) -> ExitCode:
