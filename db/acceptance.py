@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Iterator, Mapping
 
-from sqlalchemy import Connection, func, literal, select, update
+from sqlalchemy import Connection, ScalarSelect, func, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
@@ -18,6 +19,7 @@ from db.models.reconciliations import CountDecision
 from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import CountStatus, SessionStatus
 from db.plausible import Counted, Expected, Limits, doubts
+from db.runs import Policy
 from db.sessions import tallies
 from db.stock import PhotoCount, Tally, book_photo_count, reject_counts
 from pipeline.words import Sentence
@@ -26,11 +28,11 @@ Where = tuple[int, Lot, dt.datetime]  # place, what grows there, when the photo 
 
 
 def book_session(
-    connection: Connection, how: tuple[int, Limits | None], session: tuple[int, SessionStatus], where: Where
+    connection: Connection, how: tuple[int, Policy], session: tuple[int, SessionStatus], where: Where
 ) -> tuple[SessionStatus, int | None]:
     """Book a session's bed; its status, and the plants posted, None where a person has to decide.
 
-    `how` is who books, and what is accepted unseen (None: all). What the books refuse, because the photo is
+    `how` is who books, and what is accepted unseen. What the books refuse, because the photo is
     of a closed month or what was booked since needs more plants than it shows, stays counted, with a warning.
     """
     session_id, status = session
@@ -50,11 +52,9 @@ def book_session(
         return SessionStatus.WARNING, None
 
 
-def _post(
-    connection: Connection, how: tuple[int, Limits | None], session_id: int, where: Where
-) -> int | None:
+def _post(connection: Connection, how: tuple[int, Policy], session_id: int, where: Where) -> int | None:
     """Book the count, and take back those of an earlier session of the same photo."""
-    (user, limits), (place_id, lot, counted_at) = how, where
+    (user, policy), (place_id, lot, counted_at) = how, where
     image = select(PhotoSession.image_id).where(PhotoSession.id == session_id).scalar_subquery()
     earlier = connection.scalars(
         select(PhotoSession.id).where(PhotoSession.image_id == image, PhotoSession.id != session_id)
@@ -63,10 +63,34 @@ def _post(
     replaced = [batch for other in earlier for batch in reject_counts(connection, other, user)]
     seen = corrected(connection, session_id, lot.product_id, tallies(connection, session_id))
     why = ["a person corrected an earlier count of this photo"] if by_hand else []
-    if limits is not None:
-        why += _doubts(connection, session_id, seen, where, limits)
+    if policy.limits is not None:
+        why += _doubts(connection, session_id, seen, where, policy.limits)
+    if policy.one_a_day is not None:
+        why += _same_day(connection, image, where, policy.one_a_day)
     count = PhotoCount(session_id, place_id, counted_at, user, seen, tuple(why))
     return book_photo_count(connection, count, lot, replaced)
+
+
+def _same_day(
+    connection: Connection, image: ScalarSelect[uuid.UUID], where: Where, zone: dt.tzinfo
+) -> Iterator[str]:
+    """That another photo of the place counts already on this day of the site."""
+    place_id, _, counted_at = where
+    midnight = counted_at.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    others = connection.scalars(
+        select(PhotoSession.id)
+        .join(Count, Count.session_id == PhotoSession.id)
+        .where(
+            Count.location_id == place_id,
+            Count.counted_at >= midnight,
+            Count.counted_at < midnight + dt.timedelta(days=1),
+            Count.status != CountStatus.REJECTED.value,
+            PhotoSession.image_id != image,
+        )
+        .order_by(PhotoSession.id)
+    )
+    if numbers := ", ".join(map(str, dict.fromkeys(others))):
+        yield Sentence("photo {numbers} counts this place on this day already", numbers=numbers)
 
 
 def _corrected_by_hand(connection: Connection, session_id: int) -> bool:

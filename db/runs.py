@@ -48,11 +48,13 @@ class Policy:
 
     `repeat` is how grave it is that a photo looks like an earlier one, None if nobody asks. With `accept`,
     photos that were refused are booked. What exceeds the `limits` waits for a person; None: nothing does.
+    `one_a_day` is the site's zone, if another count of the same place and day waits for a person too.
     """
 
     repeat: Severity | None = None
     accept: bool = False
     limits: Limits | None = None
+    one_a_day: dt.tzinfo | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     accept_width: Annotated[float, Field(ge=0, le=10)] = 0.25
     accept_gain: Annotated[float, Field(ge=0, le=10)] = 0.1
     accept_loss: Share = 0.35
+    same_day: Literal["last", "review"] = "last"
 
     gate_unreadable: Reaction = Reaction.REFUSE
     gate_floor: Reaction = Reaction.REFUSE

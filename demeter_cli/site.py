@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from zoneinfo import ZoneInfo
 
 from demeter_cli import output
 from demeter_cli.completing import renew_codes
@@ -61,7 +62,8 @@ def policy_of(settings: Settings, repeat: Severity | None = None, *, accept: boo
     from db.runs import Policy
 
     limits = Limits(settings.accept_width, settings.accept_gain, settings.accept_loss)
-    return Policy(repeat, accept, limits if settings.accept == "review" else None)
+    one_a_day = ZoneInfo(settings.timezone) if settings.same_day == "review" else None
+    return Policy(repeat, accept, limits if settings.accept == "review" else None, one_a_day)
 
 
 @contextmanager
