@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from db.runs import Account, Policy, RunInfo
     from demeter_cli.settings import Settings
     from pipeline.config import PipelineConfig
+    from pipeline.run import Crew
     from pipeline.storage import Store
     from pipeline.types import Photo, PhotoFailure, PhotoOutcome, PhotoResult, Spacing
 
@@ -54,6 +55,7 @@ class Batch:
     crashed: bool = False
     watch: Watch = field(default_factory=Watch)
     wait: float = 0.0  # seconds that another run is waited for
+    crew: Crew | None = None  # workers that outlive this batch
 
     def run(self) -> list[dict[str, Any]]:
         """Count what is new and book it. On any way out, what is finished is saved."""
@@ -127,11 +129,11 @@ class Batch:
 
     def _count(self, run: RunInfo, places: PlaceIndex, fixed: Place | None) -> None:
         from demeter_cli import output
-        from pipeline.run import run as run_pipeline
+        from pipeline.run import run as run_alone
 
         with output.photo_progress(self.request.total) as advance:
             todo = self._claimed(run, (places, fixed), advance)
-            for outcome in run_pipeline(todo, self.config):
+            for outcome in self.crew.run(todo) if self.crew else run_alone(todo, self.config):
                 advance(self._save(run, outcome))
 
     def _claimed(self, run: RunInfo, where: tuple[PlaceIndex, Place | None], advance: Any) -> Iterator[Photo]:

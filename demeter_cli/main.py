@@ -38,6 +38,7 @@ from demeter_cli.commands import (
     stock,
     storage,
     users,
+    watch,
 )
 from demeter_cli.completing import complete_codes
 from demeter_cli.terminal import fit_streams
@@ -105,6 +106,7 @@ app = typer.Typer(
 )
 app.command("count")(count.count)
 app.command("process")(process.process)
+app.command("watch")(watch.watch)
 app.command("estimate")(estimate.estimate)
 app.command("reconcile")(reconcile.reconcile)
 app.add_typer(report.app, name="report")

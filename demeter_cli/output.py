@@ -83,6 +83,12 @@ def print_json(value: Any) -> None:
     _write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
 
 
+def print_json_line(value: Any) -> None:
+    """As `print_json`, on one line, for what comes bit by bit."""
+    text = json.dumps(value, ensure_ascii=False, default=_plain)
+    _write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+
+
 def save_json(path: Path, value: Any) -> None:
     """As `print_json` prints it, into a file. Raises StorageError."""
     from pipeline.errors import StorageError
@@ -93,11 +99,12 @@ def save_json(path: Path, value: Any) -> None:
         raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
+def print_csv(rows: Iterable[Row], columns: Sequence[str], *, heading: bool = True) -> None:
     """Plain UTF-8 with a header. Cells that a spreadsheet would run as a formula are quoted with '."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
+    if heading:
+        writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(row.get(column)) for column in columns])
     _write(buffer.getvalue().encode("utf-8", "backslashreplace").decode("utf-8"))

@@ -107,6 +107,11 @@ class Settings(BaseSettings):
     threads: Annotated[int, Field(ge=0)] = 0
     photo_timeout: Annotated[float, Field(ge=0)] = 600.0
 
+    watch_interval: Annotated[float, Field(gt=0, le=86400)] = 30.0
+    watch_settle: Annotated[float, Field(ge=0, le=86400)] = 10.0
+    watch_patience: Annotated[float, Field(ge=0)] = 600.0
+    watch_batch: Annotated[int, Field(ge=1, le=100000)] = 200
+
     log_file: Path | None = None
     log_style: Literal["plain", "json"] = "plain"
     log_level: Literal["debug", "info", "warning"] = "info"

@@ -47,6 +47,11 @@ def count_photos(paths: Sequence[Path | str]) -> int:
     return sum(1 for _ in _once(_sources(paths)))
 
 
+def list_photos(folder: Path) -> Iterator[Entry]:
+    """The files under a folder that look like photos, in the order of `find_photos`, unread."""
+    return _walk(folder)
+
+
 def own_folder(folder: Path) -> None:
     """Make a folder for pictures that we draw, so that no later search takes them for photos.
 
