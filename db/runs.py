@@ -21,6 +21,7 @@ from db.models.photos import Run
 from db.models.vocabulary import RunStatus
 from db.partitions import ensure_partitions
 from db.plausible import Limits
+from db.same_day import SameDay
 from pipeline.types import Severity
 
 PARTITION_DAYS_AHEAD = 7
@@ -48,11 +49,13 @@ class Policy:
 
     `repeat` is how grave it is that a photo looks like an earlier one, None if nobody asks. With `accept`,
     photos that were refused are booked. What exceeds the `limits` waits for a person; None: nothing does.
+    `same_day` says what several photos of a place on one day say together.
     """
 
     repeat: Severity | None = None
     accept: bool = False
     limits: Limits | None = None
+    same_day: SameDay = SameDay()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ from db.models.base import (
 from db.models.catalog import PackagingCatalog, Product, ProductSize
 from db.models.people import User
 from db.models.places import StorageLocation
-from db.models.vocabulary import ContainerRole, ImageStatus, RunStatus, SessionStatus, UploadSource
+from db.models.vocabulary import ContainerRole, DayRule, ImageStatus, RunStatus, SessionStatus, UploadSource
 from pipeline.words import Check, ContainerKind, Severity
 
 Pixels = Annotated[float, mapped_column(REAL)]
@@ -164,6 +164,8 @@ class PhotoSession(Base):
         check("validated_by", "validated OR validated_by_user_id IS NULL"),
         check("finished_at", "finished_at >= started_at"),
         check("supersedes", "supersedes_session_id <> id"),
+        one_of("day_rule", DayRule),
+        check("day_rule_of_day", "(day_rule IS NULL) = (day IS NULL)"),
         check("evidence_key", "length(evidence_key) BETWEEN 1 AND 512"),
         matches("evidence_sha256", _SHA256),
         check("evidence", "(evidence_key IS NULL) = (evidence_sha256 IS NULL)"),
@@ -209,6 +211,8 @@ class PhotoSession(Base):
         ForeignKey(User.id, ondelete="SET NULL"), index=True
     )
     validation_date: Mapped[dt.datetime | None]
+    day_rule: Mapped[str | None]  # db/same_day.py: by which it is booked together with others of that day
+    day: Mapped[dt.date | None]
     manual_adjustments: Mapped[dict[str, Any] | None]
     supersedes_session_id: Mapped[int | None] = mapped_column(
         ForeignKey("photo_sessions.id", ondelete="RESTRICT"), index=True

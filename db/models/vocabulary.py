@@ -86,6 +86,15 @@ class SessionStatus(StrEnum):
     FAILED = "failed"
 
 
+class DayRule(StrEnum):
+    """What several photos of one place on one day say together."""
+
+    LAST = "last"
+    LARGEST = "largest"
+    SUM = "sum"
+    REVIEW = "review"
+
+
 class ContainerRole(StrEnum):
     """`BACKGROUND` belongs to a neighbouring place that happens to be in the picture."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0013"
 down_revision = "0012"
 branch_labels = None
@@ -9,7 +12,13 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.add_column("photo_sessions", sa.Column("day_rule", sa.Text()))
+    op.add_column("photo_sessions", sa.Column("day", sa.Date()))
+    rules = "day_rule IN ('last', 'largest', 'sum', 'review')"
+    op.create_check_constraint(op.f("ck_photo_sessions_day_rule"), "photo_sessions", rules)
+    op.create_check_constraint(
+        op.f("ck_photo_sessions_day_rule_of_day"), "photo_sessions", "(day_rule IS NULL) = (day IS NULL)"
+    )
 
 
 def downgrade() -> None:
