@@ -19,12 +19,22 @@ from db.models.stock import Count, StockBatch, StockMovement
 from db.models.vocabulary import CountStatus, DayRule, SessionStatus
 from db.plausible import Counted, Expected, Limits, doubts
 from db.same_day import (
-    TOGETHER, Part, SameDay, carrier, counted_that_day, join, others, rejected_by_hand, together,
+    TOGETHER,
+    Part,
+    SameDay,
+    carrier,
+    counted_that_day,
+    join,
+    others,
+    rejected_by_hand,
+    together,
 )  # fmt: skip
 from db.sessions import tallies
 from db.stock import PhotoCount, Tally, book_photo_count, lot_at, reject_counts, settle_all
 
-How = tuple[int, Limits | None, SameDay]  # who books, what is accepted unseen (None: all), and the rule of days
+How = tuple[
+    int, Limits | None, SameDay
+]  # who books, what is accepted unseen (None: all), and the rule of days
 Where = tuple[int, Lot, dt.datetime]  # place, what grows there, when the photo was taken
 
 
@@ -96,14 +106,20 @@ def book_day(
     if not parts:
         return settle_all(connection, replaced, user)
     last = carrier(parts)
-    rule = DayRule(connection.scalars(select(PhotoSession.day_rule).where(PhotoSession.id == session_id)).one())
+    rule = DayRule(
+        connection.scalars(select(PhotoSession.day_rule).where(PhotoSession.id == session_id)).one() or ""
+    )
     seen = corrected(connection, last.session_id, lot.product_id, together(parts, rule))
     if not decided and any(_corrected_by_hand(connection, part.session_id) for part in parts):
         why = [*why, "a person corrected a count of this place and day"]
-    if limits is not None:
-        where = (place_id, lot, last.counted_at)
-        why = [*why, *_doubts(connection, last.session_id, seen, where, limits)]
-    superseded = [] if why else _taken_back(connection, parts, user)
+    with connection.begin_nested() as attempt:  # what the parts said before is no reason to doubt their sum
+        superseded = _taken_back(connection, parts, user)
+        if limits is not None:
+            where = (place_id, lot, last.counted_at)
+            why = [*why, *_doubts(connection, last.session_id, seen, where, limits)]
+        if why:
+            attempt.rollback()
+            superseded = []
     if why:
         _withdraw_proposals(connection, parts, user)
     count = PhotoCount(last.session_id, place_id, last.counted_at, user, seen, tuple(why))

@@ -1,6 +1,7 @@
 """Decisions about a photo that is counted together with others of its place and day (db/same_day.py).
 
-A person says of one photo that it belongs to the day, or does not; what the others say together is then booked anew.
+A person says of one photo that it belongs to the day, or does not; what the others say together is then
+booked anew.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def decide_in_day(
 def _session(connection: Connection, session: int) -> Row[Any]:
     taken = func.least(func.coalesce(Image.captured_at, Image.created_at), func.now()).label("taken")
     return connection.execute(
-        select(PhotoSession.day_rule, PhotoSession.day, PhotoSession.storage_location_id.label("place"), taken)
+        select(
+            PhotoSession.day_rule, PhotoSession.day, PhotoSession.storage_location_id.label("place"), taken
+        )
         .join(Image, Image.id == PhotoSession.image_id)
         .where(PhotoSession.id == session)
         .with_for_update(of=PhotoSession)
@@ -66,8 +69,8 @@ def _statuses(connection: Connection, session: int) -> set[str]:
 
 
 def _count(connection: Connection, session: int, row: Row[Any], user: int) -> int:
-    """The count that a decision is about. A photo that never carried the day's count gets one of its own part,
-    rejected: the decision is on record, and nothing is booked by it."""
+    """The count that a decision is about. A photo that never carried the day's count gets one of its own
+    part, rejected: the decision is on record, and nothing is booked by it."""
     found = connection.scalar(select(func.max(Count.id)).where(Count.session_id == session))
     if found is not None:
         return found

@@ -66,7 +66,9 @@ def accept(connection: Connection, session: int, user: int, reason: str | None =
     booked = decide_in_day(connection, session, (user, reason), Decision.ACCEPTED)
     if booked is not None:
         _validate(connection, session, user)
-        return Decided(session, place, sum(count.quantity for count in _standing(connection, session)), booked)
+        return Decided(
+            session, place, sum(count.quantity for count in _standing(connection, session)), booked
+        )
     counts = _counts(connection, session, CountStatus.PROPOSED)
     if not counts and not _counts(connection, session, CountStatus.ACCEPTED):
         counts = _rejected_by_hand(connection, session)

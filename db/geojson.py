@@ -84,6 +84,11 @@ def contains(geometry: dict[str, Any], point: Point) -> bool:
     return any(_distance(point, ring) == 0 for weight, ring in _rings(geometry) if weight > 0)
 
 
+def metres_from(geometry: dict[str, Any], point: Point) -> float:
+    """From a point to a shape; 0 inside it."""
+    return min(_distance(point, ring) for weight, ring in _rings(geometry) if weight > 0)
+
+
 def outer_ring(geometry: dict[str, Any]) -> Ring:
     """Of the first polygon. Raises ValueError with a sentence."""
     return _rings(geometry)[0][1]

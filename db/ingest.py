@@ -18,7 +18,7 @@ from db.engine import guard, reopened
 from db.engine import retry as begin_again
 from db.errors import DatabaseUnavailable
 from db.models.photos import Image, PhotoSession
-from db.models.vocabulary import ImageStatus, RunStatus, SessionStatus
+from db.models.vocabulary import ImageStatus, LocatedBy, RunStatus, SessionStatus
 from db.partitions import ensure_partitions
 from db.places import Place
 from db.repeats import find_repeat
@@ -63,6 +63,7 @@ class Claim:
     first_met: dt.datetime
     place: Place | None
     error: str | None = None
+    located_by: LocatedBy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +239,7 @@ def _save_result(
     lot = lot_at(connection, place_id, counted_at) if place_id else None
     status = _status(result, place_id, lot)
     save_totals(connection, held.session_id, result, place_id, (status, stored.overlay_key))
+    _save_source(connection, held)
     if stored.evidence is not None:
         save_evidence(connection, held.session_id, *stored.evidence)
     save_containers(connection, held.session_id, result)
@@ -273,10 +275,11 @@ def book_done(connection: Connection, run: RunInfo, held: Claim) -> Saved:
 
     Nothing is detected again: the counts of its containers are in the database.
     """
-    return begin_again(connection, lambda: _book_done(connection, run, held))
+    return begin_again(connection, lambda: book_within(connection, run, held))
 
 
-def _book_done(connection: Connection, run: RunInfo, held: Claim) -> Saved:
+def book_within(connection: Connection, run: RunInfo, held: Claim) -> Saved:
+    """As `book_done`, in the caller's transaction."""
     row = connection.execute(
         select(
             PhotoSession.status,
@@ -304,6 +307,7 @@ def _book_done(connection: Connection, run: RunInfo, held: Claim) -> Saved:
             .where(PhotoSession.id == held.session_id)
             .values(status=status.value, storage_location_id=place_id)
         )
+        _save_source(connection, held)
     posted = None
     if place_id and lot and row.total:
         status, posted = book_session(
@@ -313,6 +317,14 @@ def _book_done(connection: Connection, run: RunInfo, held: Claim) -> Saved:
             (place_id, lot, counted_at),
         )
     return Saved(held.session_id, status, posted)
+
+
+def _save_source(connection: Connection, held: Claim) -> None:
+    """Who says which place it is."""
+    if held.place is None or held.located_by is None:
+        return
+    values = {"located_by": held.located_by.value}
+    connection.execute(update(PhotoSession).where(PhotoSession.id == held.session_id).values(values))
 
 
 def _status(result: PhotoResult, place_id: int | None, lot: Lot | None) -> SessionStatus:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Connection, select
@@ -30,12 +30,20 @@ class PlaceIndex:
     """All active places by the words of their codes: `N01-NORTE-C07` is `("N01", "NORTE", "C07")`."""
 
     by_words: Mapping[Words, Place]
+    by_label: Mapping[str, Place] = field(default_factory=dict)  # what labels say that do not bear the code
 
     @staticmethod
     def load(connection: Connection) -> PlaceIndex:
         table = StorageLocation
-        rows = connection.execute(select(table.id, table.code).where(table.active))
-        return PlaceIndex.of(Place(row.id, row.code) for row in rows)
+        rows = connection.execute(select(table.id, table.code, table.qr_code).where(table.active)).all()
+        index = PlaceIndex.of(Place(row.id, row.code) for row in rows)
+        labels = {row.qr_code.upper(): Place(row.id, row.code) for row in rows if row.qr_code}
+        return PlaceIndex(index.by_words, labels)
+
+    def on_label(self, text: str) -> Place | None:
+        """The place whose label bears this text, None where it is no label of ours."""
+        text = text.strip().upper()
+        return self.by_label.get(text) or self.by_words.get(_words(text))
 
     @staticmethod
     def of(places: Iterable[Place]) -> PlaceIndex:
@@ -81,6 +89,30 @@ class PlaceIndex:
                     start += length - 1
                     break
             start += 1
+
+
+def between(connection: Connection, first: Place, last: Place) -> list[Place]:
+    """The active places of one bed from `first` to `last`, both included, in the order of a walk along it.
+
+    Raises NotFound where they stand in different beds: a walk does not cross from one to another by itself.
+    """
+    table = StorageLocation
+    beds = set(connection.scalars(select(table.storage_area_id).where(table.id.in_([first.id, last.id]))))
+    if len(beds) > 1:
+        raise NotFound(
+            Sentence("{first} and {last} stand in different beds", first=first.code, last=last.code)
+        )
+    rows = connection.execute(
+        select(table.id, table.code).where(table.storage_area_id.in_(beds), table.active)
+    )
+    along = sorted((Place(row.id, row.code) for row in rows), key=lambda place: _natural(place.code))
+    start, end = along.index(first), along.index(last)
+    return along[start : end + 1] if start <= end else along[end : start + 1][::-1]
+
+
+def _natural(code: str) -> list[tuple[int, str]]:
+    """C2 before C10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"\d+|\D+", code)]
 
 
 def _words(text: str) -> Words:

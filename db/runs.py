@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from sqlalchemy import Connection, func, insert, select, text, update
 
@@ -55,7 +55,7 @@ class Policy:
     repeat: Severity | None = None
     accept: bool = False
     limits: Limits | None = None
-    same_day: SameDay = SameDay()
+    same_day: SameDay = field(default_factory=SameDay)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """Several photos of one place on one day: what they say together.
 
-A photo asserts what its place holds, so by default the one taken last stands (`last`). Where a bed is too long for
-one picture its photos are parts of it (`sum`); where it is photographed from several sides, the one that shows most
-stands (`largest`); `review` leaves the second to a person. Under `sum` and `largest` the photos of a day make one
-count, that of the photo taken last; the counts of the others are superseded by it. Which photos those are follows
-from the photos alone, so that the books are the same in whatever order they arrive.
+A photo asserts what its place holds, so by default the one taken last stands (`last`). Where a bed is too
+long for one picture its photos are parts of it (`sum`); where it is photographed from several sides, the one
+that shows most stands (`largest`); `review` leaves the second to a person. Under `sum` and `largest` the
+photos of a day make one count, that of the photo taken last; the counts of the others are superseded by it.
+Which photos those are follows from the photos alone, so that the books are the same in whatever order they
+arrive.
 """
 
 from __future__ import annotations
@@ -129,7 +130,9 @@ def _rejected(session: ColumnElement[int] | InstrumentedAttribute[int]) -> Colum
     return func.coalesce(last == Decision.REJECTED.value, false())
 
 
-def counted_that_day(connection: Connection, session_id: int, place_id: int, span: tuple[dt.datetime, dt.datetime]) -> str | None:
+def counted_that_day(
+    connection: Connection, session_id: int, place_id: int, span: tuple[dt.datetime, dt.datetime]
+) -> str | None:
     """A sentence if another photo of the place stands in the books for that span of time."""
     own = select(PhotoSession.image_id).where(PhotoSession.id == session_id).scalar_subquery()
     row = connection.execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, delete, func, select, update
@@ -25,7 +26,7 @@ from db.models.places import StorageLocation
 from db.models.vocabulary import BinCategory, ContainerRole, ImageStatus, SessionStatus
 from db.shown import bed_in_plants
 from db.stock import Tally
-from pipeline.types import Check, ContainerKind, Finding, PhotoResult, Severity, Total
+from pipeline.types import Check, ContainerKind, Finding, PhotoInfo, PhotoResult, Severity, Total
 
 CATEGORY_OF_KIND = {
     ContainerKind.SEGMENT: BinCategory.SEGMENT,
@@ -66,30 +67,29 @@ class Stored:
 
 def save_image(connection: Connection, image_id: uuid.UUID, result: PhotoResult, stored: Stored) -> None:
     """What decoding told about the file."""
-    info, gps = result.info, result.info.gps
-    local = info.taken_at.replace(tzinfo=None) if info.taken_at else None
-    connection.execute(
-        update(Image)
-        .where(Image.id == image_id)
-        .values(
-            storage_key=stored.original_key,
-            thumbnail_key=stored.thumbnail_key,
-            content_type=f"image/{info.format.lower()}",
-            width_px=info.width,
-            height_px=info.height,
-            captured_at=stored.captured_at,
-            captured_at_local=local,
-            camera=storable(info.camera) if info.camera else None,
-            lat=gps.latitude if gps else None,
-            lon=gps.longitude if gps else None,
-            altitude=gps.altitude if gps else None,
-            h_error=gps.error if gps else None,
-            phash=result.phash,
-            status=ImageStatus.READY.value,
-            error_details=None,
-            processing_status_updated_at=func.now(),
-        )
-    )
+    values = {**image_values(result.info, stored), "phash": result.phash, "status": ImageStatus.READY.value}
+    connection.execute(update(Image).where(Image.id == image_id).values(values))
+
+
+def image_values(info: PhotoInfo, stored: Stored) -> dict[str, Any]:
+    """Columns of a stored image: where its files are, and what its file says of itself."""
+    gps = info.gps
+    return {
+        "storage_key": stored.original_key,
+        "thumbnail_key": stored.thumbnail_key,
+        "content_type": f"image/{info.format.lower()}",
+        "width_px": info.width,
+        "height_px": info.height,
+        "captured_at": stored.captured_at,
+        "captured_at_local": info.taken_at.replace(tzinfo=None) if info.taken_at else None,
+        "camera": storable(info.camera) if info.camera else None,
+        "lat": gps.latitude if gps else None,
+        "lon": gps.longitude if gps else None,
+        "altitude": gps.altitude if gps else None,
+        "h_error": gps.error if gps else None,
+        "error_details": None,
+        "processing_status_updated_at": func.now(),
+    }
 
 
 def save_totals(

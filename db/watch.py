@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, Text, cast, func, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from db.errors import NotFound
 from db.models.photos import Image, PhotoSession, Run
@@ -68,7 +69,7 @@ class RunRow:
 def figures(connection: Connection) -> Figures:
     newest = (
         select(PhotoSession.status, PhotoSession.created_at)
-        .distinct(PhotoSession.image_id)
+        .ext(distinct_on(PhotoSession.image_id))
         .order_by(PhotoSession.image_id, PhotoSession.id.desc())
         .subquery()
     )

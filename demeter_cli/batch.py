@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from db.ingest import Claim
-    from db.places import Place, PlaceIndex
+    from db.places import Place
     from db.runs import Account, Policy, RunInfo
+    from db.stored import StoredPhoto
+    from demeter_cli.locating import Locator
     from demeter_cli.settings import Settings
     from pipeline.config import PipelineConfig
     from pipeline.run import Crew
@@ -38,6 +40,7 @@ class Request:
     total: int  # photos that will be found
     retry: bool
     accept: bool  # book what the gate refuses
+    images: tuple[StoredPhoto, ...] | None = None  # count these, which are stored, instead of files
 
 
 @dataclass(slots=True)
@@ -50,6 +53,7 @@ class Batch:
     config: PipelineConfig
     model: tuple[str, str]  # name and sha256
     request: Request
+    locator: Locator = field(init=False)
     claims: dict[str, Claim] = field(default_factory=dict)  # by sha256
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by sha256, else by path
     crashed: bool = False
@@ -70,7 +74,7 @@ class Batch:
 
         with run_lock(self.connection, "process", self.wait, output.tell):
             migrate.check(self.connection)  # an upgrade may have come before us
-            places, fixed = self._places()
+            self._find_places()
             user = actor(self.connection, self.settings, *COUNTERS)
             self.connection.rollback()
             if self.config.overlay_dir is not None:
@@ -80,7 +84,7 @@ class Batch:
             self.watch.begun(run, self.connection)
             status, blamed = RunStatus.FAILED, False
             try:
-                self._count(run, places, fixed)
+                self._count(run)
                 status = RunStatus.FINISHED
             except KeyboardInterrupt:
                 status = RunStatus.INTERRUPTED
@@ -107,56 +111,64 @@ class Batch:
         return ExitCode.CRASH if self.crashed else ExitCode.PARTIAL
 
     def _policy(self) -> Policy:
-        from db.plausible import Limits
-        from db.runs import Policy
+        from demeter_cli.site import policy_of
         from pipeline.gate import SEVERITIES
 
-        chosen = self.settings
-        limits = Limits(chosen.accept_width, chosen.accept_gain, chosen.accept_loss)
-        return Policy(
-            SEVERITIES.get(self.config.gate.repeat),
-            self.request.accept,
-            limits if chosen.accept == "review" else None,
-        )
+        repeat = SEVERITIES.get(self.config.gate.repeat)
+        return policy_of(self.settings, repeat, accept=self.request.accept)
 
-    def _places(self) -> tuple[PlaceIndex, Place | None]:
+    def _find_places(self) -> None:
         from db.places import PlaceIndex
+        from demeter_cli.locating import Locator, compiled
 
         places = PlaceIndex.load(self.connection)
         fixed = places.named(self.request.place) if self.request.place else None
         self.connection.rollback()
-        return places, fixed
+        self.locator = Locator(places, fixed, compiled(self.settings.place_patterns))
 
-    def _count(self, run: RunInfo, places: PlaceIndex, fixed: Place | None) -> None:
+    def _found(self) -> Iterator[Photo | PhotoFailure]:
+        """The photos to look at: files, or what is stored."""
+        from demeter_cli.ingesting import staged
+        from pipeline.find import find_photos
+
+        if self.request.images is None:
+            yield from find_photos(self.request.photos)
+            return
+        for one in self.request.images:
+            if one.place and one.located_by:
+                self.locator.assigned[one.sha256] = (one.located_by, one.place)
+        yield from staged(self.connection, self.store, self.settings, self.request.images)
+
+    def _count(self, run: RunInfo) -> None:
         from demeter_cli import output
         from pipeline.run import run as run_alone
 
         with output.photo_progress(self.request.total) as advance:
-            todo = self._claimed(run, (places, fixed), advance)
+            todo = self._claimed(run, advance)
             for outcome in self.crew.run(todo) if self.crew else run_alone(todo, self.config):
                 advance(self._save(run, outcome))
 
-    def _claimed(self, run: RunInfo, where: tuple[PlaceIndex, Place | None], advance: Any) -> Iterator[Photo]:
+    def _claimed(self, run: RunInfo, advance: Any) -> Iterator[Photo]:
         """The photos that are ours to count. What is known already is reported, and booked if it waited."""
         from db.ingest import Verdict, book_done, claim
-        from pipeline.find import find_photos
         from pipeline.storage import image_id
         from pipeline.types import PhotoFailure
 
-        places, fixed = where
-        for found in find_photos(self.request.photos):
+        for found in self._found():
             if isinstance(found, PhotoFailure):
                 self._add_failure(found)
                 self.watch.photo(PhotoEvent(printable(found.photo.path), "failed", reason=found.reason))
                 advance(0)
                 continue
-            place = fixed or places.of_path(found.path)
+            located = self.locator.locate(found.path, found.sha256)
+            place = located.place
             if found.sha256 in self.claims:
                 self._add_duplicate(run, found, place)
                 advance(0)
                 continue
             image = (image_id(found.sha256), found)
             held = claim(self.connection, run, image, place, retry=self.request.retry)
+            held = replace(held, located_by=located.by)
             self.claims[found.sha256] = held
             if held.verdict is Verdict.COUNT:
                 yield replace(found, spacings=self._spacings(place))
@@ -186,6 +198,7 @@ class Batch:
         held = self.claims[outcome.photo.sha256]
         if isinstance(outcome, PhotoFailure):
             return self._save_failure(held, outcome)
+        held, outcome = self._located(held, outcome)
         cells = cells_at(self.connection, held.place.id if held.place else None)
         outcome = in_known_grids(outcome, cells)
         before = time.perf_counter()
@@ -200,6 +213,23 @@ class Batch:
         self.watch.photo(_event(outcome, saved.status, own))
         return outcome.main.total
 
+    def _located(self, held: Claim, result: PhotoResult) -> tuple[Claim, PhotoResult]:
+        """Now that the photo was read, its labels and position have a say in where it was taken."""
+        from db.locating import far_from
+        from pipeline.types import PhotoStatus
+
+        photo = result.photo
+        located = self.locator.locate(photo.path, photo.sha256, result.codes)
+        warnings = list(located.warnings)
+        if located.place and (far := far_from(self.connection, located.place, result.info.gps)):
+            warnings.append(far)
+        self.connection.rollback()
+        held = self.claims[photo.sha256] = replace(held, place=located.place, located_by=located.by)
+        if not warnings:
+            return held, result
+        status = PhotoStatus.WARNING if result.status is PhotoStatus.COMPLETED else result.status
+        return held, replace(result, status=status, warnings=(*result.warnings, *warnings))
+
     def _save_failure(self, held: Claim, failure: PhotoFailure) -> int:
         from db.ingest import save_failure
         from demeter_cli import output
@@ -208,6 +238,7 @@ class Batch:
         output.report_failure(failure)
         save_failure(self.connection, held, failure)
         self._add_row(failure.photo, held, None)
+        self._move_aside(failure)
         name = printable(failure.photo.path)
         self.watch.photo(PhotoEvent(name, "failed", tries=failure.tries, reason=failure.reason))
         return 0
@@ -246,67 +277,31 @@ class Batch:
         return key
 
     def _add_row(self, photo: Photo, held: Claim, posted: int | None, known: bool = False) -> None:
-        from db.corrections import step_of
-        from db.deciding import why_waiting
-        from db.sessions import session_row
-        from demeter_cli.counted import bed, describe_findings
+        from demeter_cli.batch_rows import session_dict
 
-        session = session_row(self.connection, held.session_id)
-        step = step_of(self.connection, held.session_id)
-        waits = why_waiting(self.connection, held.session_id)
+        row = session_dict(self.connection, self.store, held.session_id)
         self.connection.rollback()
-        seen, hidden, low, high = session.seen, session.hidden, session.low, session.high
-        total = None if seen is None or hidden is None else seen + hidden
-        main = session.main and bed(session.main)
-        if step and main and total is not None and low is not None and high is not None:
-            # What is booked is corrected, the bed; the photo's figures move with it.
-            below, above = step.bounds(main["total"], main["low"], main["high"])
-            low, high = low + below - main["low"], high + above - main["high"]
-            total += step.plants
-            main |= {"total": main["total"] + step.plants, "low": below, "high": above}
-        self.rows[photo.sha256] = {
-            "photo": printable(photo.path),
-            "sha256": photo.sha256,
-            "place": session.place,
-            "seen": seen,
-            "hidden": hidden,
-            "total": total,
-            "low": low,
-            "high": high,
-            "seconds": None if known else session.seconds,
-            "status": session.status,
-            "known": known,
-            "booked": posted,
-            "warnings": [*session.warnings, *_to_decide(held.session_id, waits)],
-            "error": session.error,
-            "overlay": session.overlay_key and self.store.where(session.overlay_key),
-            "correction": step and step.plants,
-            "audit": step and step.audit,
-            "main": main,
-            "dead": session.dead,
-            "empty_pots": session.empty_pots,
-            "findings": describe_findings(session.findings),
-            "unlikeness": session.unlikeness and round(session.unlikeness, 3),
-        }
+        told = {"photo": self._shown(photo), "sha256": photo.sha256, "known": known, "booked": posted}
+        self.rows[photo.sha256] = row | told | ({"seconds": None} if known else {})
+
+    def _shown(self, photo: Photo) -> str:
+        """The path, or of what was stored the name that it came with."""
+        return printable(photo.path if self.request.images is None else photo.path.name)
 
     def _add_failure(self, failure: PhotoFailure) -> None:
         """A file that could not even be read has no session."""
         from demeter_cli import output
+        from demeter_cli.batch_rows import failure_dict
 
         output.report_failure(failure)
-        figures = ("sha256", "place", "seen", "hidden", "total", "low", "high", "seconds")
-        self.rows[str(failure.photo.path)] = {
-            "photo": printable(failure.photo.path),
-            **dict.fromkeys(figures),
-            "status": "failed",
-            "known": False,
-            "booked": None,
-            "warnings": [],
-            "error": failure.reason,
-            **dict.fromkeys(("overlay", "correction", "audit", "main", "dead", "empty_pots")),
-            "findings": [],
-            "unlikeness": None,
-        }
+        self.rows[str(failure.photo.path)] = failure_dict(self._shown(failure.photo), failure.reason)
+        self._move_aside(failure)
+
+    def _move_aside(self, failure: PhotoFailure) -> None:
+        from demeter_cli.ingesting import move_aside
+
+        if self.settings.rejected_dir is not None and self.request.images is None and not failure.crashed:
+            move_aside(failure, self.settings.rejected_dir)
 
     def _add_duplicate(self, run: RunInfo, photo: Photo, place: Place | None) -> None:
         """Another file with the same bytes. It counts once, and may bring the place that the first lacked."""
@@ -316,6 +311,7 @@ class Batch:
         first = self.claims[photo.sha256]
         told = f"{printable(photo.path)} is the same photo as another one here; it counts once"
         if place is not None and first.place is None:
+            self.locator.assigned[photo.sha256] = ("name", place)
             held = self.claims[photo.sha256] = replace(first, place=place)
             posted = book_done(self.connection, run, held).posted
             if photo.sha256 in self.rows:  # else it is still being counted, and gets its place when saved
@@ -327,18 +323,17 @@ class Batch:
     def plan(self) -> list[dict[str, Any]]:
         """What `run` would do, photo by photo."""
         from db.plan import look_up
-        from pipeline.find import find_photos
         from pipeline.storage import image_id
         from pipeline.types import PhotoFailure
 
-        places, fixed = self._places()
+        self._find_places()
         key = (self.model[1], self.config.fingerprint())
         rows = []
-        for found in find_photos(self.request.photos):
+        for found in self._found():
             if isinstance(found, PhotoFailure):
                 rows.append({"photo": printable(found.photo.path), "place": None, "plan": found.reason})
                 continue
-            place = fixed or places.of_path(found.path)
+            place = self.locator.locate(found.path, found.sha256).place
             image, asked = image_id(found.sha256), self.request
             plan = look_up(self.connection, image, key, place, retry=asked.retry, accept=asked.accept)
             code = place.code if place else None
@@ -356,15 +351,6 @@ def _event(result: PhotoResult, status: str, own: dict[str, float]) -> PhotoEven
         result.tries,
         result.main.total,
     )
-
-
-def _to_decide(session_id: int, reasons: list[str]) -> list[str]:
-    """That a person has to decide about a count, and how."""
-    if not reasons:
-        return []
-    return [
-        f"counted, not booked: {'; '.join(reasons)}. Look at it, then `demeter photos accept {session_id}`"
-    ]
 
 
 def model_identity(config: PipelineConfig) -> tuple[str, str]:

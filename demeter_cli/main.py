@@ -21,6 +21,7 @@ from demeter_cli.commands import (
     estimate,
     explain,
     imports,
+    ingest,
     ledger,
     model,
     period,
@@ -39,6 +40,7 @@ from demeter_cli.commands import (
     storage,
     users,
     watch,
+    work,
 )
 from demeter_cli.completing import complete_codes
 from demeter_cli.terminal import fit_streams
@@ -105,6 +107,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("count")(count.count)
+app.command("ingest")(ingest.ingest)
 app.command("process")(process.process)
 app.command("watch")(watch.watch)
 app.command("estimate")(estimate.estimate)
@@ -119,6 +122,11 @@ stock.app.command("verify")(ledger.verify)
 stock.app.command("show")(explain.show)
 app.command("explain")(explain.explain)
 app.add_typer(photos.app, name="photos")
+photos.app.command("show")(work.show)
+photos.app.command("assign")(work.assign)
+photos.app.command("configure")(work.configure)
+photos.app.command("retry")(work.retry)
+photos.app.command("discard")(work.discard)
 app.add_typer(period.app, name="period")
 app.add_typer(runs.app, name="runs")
 app.command("seed")(seed.seed)

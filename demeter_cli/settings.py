@@ -52,6 +52,14 @@ class Settings(BaseSettings):
 
     period_key: Path | None = None
 
+    place_patterns: tuple[str, ...] = ()
+    rejected_dir: Path | None = None
+    watch_interval: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
+    watch_stable: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    watch_patience: Annotated[float, Field(ge=0)] = 600.0
+    watch_batch: Annotated[int, Field(ge=1, le=100000)] = 200
+    same_day: Literal["last", "largest", "sum", "review"] = "last"
+
     storage_url: str | None = None
     s3_endpoint: str | None = None
     s3_region: str | None = None
@@ -107,11 +115,6 @@ class Settings(BaseSettings):
     threads: Annotated[int, Field(ge=0)] = 0
     photo_timeout: Annotated[float, Field(ge=0)] = 600.0
 
-    watch_interval: Annotated[float, Field(gt=0, le=86400)] = 30.0
-    watch_settle: Annotated[float, Field(ge=0, le=86400)] = 10.0
-    watch_patience: Annotated[float, Field(ge=0)] = 600.0
-    watch_batch: Annotated[int, Field(ge=1, le=100000)] = 200
-
     log_file: Path | None = None
     log_style: Literal["plain", "json"] = "plain"
     log_level: Literal["debug", "info", "warning"] = "info"
@@ -130,7 +133,9 @@ class Settings(BaseSettings):
     otel_endpoint: str | None = None
     free_gb: Annotated[float, Field(ge=0)] = 10.0
 
-    @field_validator("data_dir", "period_key", "detector", "segmenter", "log_file", "metrics_file")
+    @field_validator(
+        "data_dir", "period_key", "rejected_dir", "detector", "segmenter", "log_file", "metrics_file"
+    )
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:
         return None if path is None else _expanded(path).absolute()

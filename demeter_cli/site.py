@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
     from sqlalchemy import Connection
 
+    from db.runs import Policy
     from pipeline.storage import Store
+    from pipeline.types import Severity
 
 T = TypeVar("T")
 # Who may do what, besides an admin, who may do all of it. The system counts photos by itself, every night.
@@ -50,6 +52,20 @@ def booking(connection: Connection, zone: dt.tzinfo, work: Callable[[], T], *, k
         return retry(connection, work, keep=keep)
     except InsufficientStock as error:
         raise error.told_in(zone) from None
+
+
+def policy_of(settings: Settings, repeat: Severity | None = None, *, accept: bool = False) -> Policy:
+    """What becomes of doubtful photos, by the settings."""
+    from zoneinfo import ZoneInfo
+
+    from db.models.vocabulary import DayRule
+    from db.plausible import Limits
+    from db.runs import Policy
+    from db.same_day import SameDay
+
+    limits = Limits(settings.accept_width, settings.accept_gain, settings.accept_loss)
+    day = SameDay(DayRule(settings.same_day), ZoneInfo(settings.timezone))
+    return Policy(repeat, accept, limits if settings.accept == "review" else None, day)
 
 
 @contextmanager

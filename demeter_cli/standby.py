@@ -7,6 +7,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,10 +68,8 @@ class Standby:
             self.arrivals.ready(time.monotonic(), 0)
             time.sleep(self.arrivals.settle)
             while ready := self.arrivals.ready(time.monotonic(), self.settings.watch_batch):
-                try:
+                with suppress(pipeline.NoPhotos):  # a file went away since it was seen
                     self._count(ready)
-                except pipeline.NoPhotos:
-                    pass  # a file went away since it was seen
         finally:
             self._dismiss()
         for path in self.arrivals.waiting:
@@ -104,7 +103,7 @@ class Standby:
     def _pause(self) -> float:
         if not self._failures:
             return self.settings.watch_interval
-        longest = min(LONGEST_PAUSE, self.settings.watch_interval * 2.0**min(self._failures, 20))
+        longest = min(LONGEST_PAUSE, self.settings.watch_interval * 2.0 ** min(self._failures, 20))
         return random.uniform(longest / 2, longest)  # noqa: S311  not a secret
 
     def _tell_of_incomplete(self) -> None:
@@ -123,7 +122,9 @@ class Standby:
         config = self._config(store)
         # The database first: that it is away is told once, and not by mail at every try.
         with open_database(settings) as connection, watching(settings, "watch") as watch:
-            request = Request([str(path) for path in ready], self.place, len(ready), retry=False, accept=False)
+            request = Request(
+                [str(path) for path in ready], self.place, len(ready), retry=False, accept=False
+            )
             batch = Batch(connection, settings, store, config, self._model, request, watch=watch)
             batch.crew = self._crew
             rows = batch.run()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.decode import is_whole_file
 from pipeline.errors import StorageError
-from pipeline.find import list_photos
+from pipeline.find import photo_paths
 from pipeline.printable import printable
 from pipeline.words import Sentence
 
@@ -19,7 +19,8 @@ Mark = tuple[int, int]  # size in bytes, time of the last change in ns
 
 @dataclass(slots=True)
 class _Seen:
-    """A file as it was at the last look. `since` is when it was first seen so, `handed` whether it was taken."""
+    """A file as it was at the last look. `since` is when it was first seen so, `handed` whether it was
+    taken."""
 
     mark: Mark
     since: float
@@ -31,9 +32,9 @@ class _Seen:
 class Arrivals:
     """A folder that is looked at now and again. Memory grows with the files that lie in it, a line each.
 
-    A file is ready when size and time of change have been the same for `settle` seconds and it goes on to its
-    end. What is cut off or no photo at all is ready after `patience` seconds without a change, so that somebody
-    is told of it. A file that changes after it was taken is ready once more.
+    A file is ready when size and time of change have been the same for `settle` seconds and it goes on to
+    its end. What is cut off or no photo at all is ready after `patience` seconds without a change, so that
+    somebody is told of it. A file that changes after it was taken is ready once more.
     """
 
     folder: Path
@@ -87,7 +88,7 @@ class Arrivals:
                     folder=printable(self.folder),
                 )
             )
-        return [path for path in list_photos(self.folder) if isinstance(path, Path)]
+        return list(photo_paths(self.folder))
 
     def _look(self, path: Path, now: float) -> _Seen | None:
         try:

@@ -47,9 +47,9 @@ def count_photos(paths: Sequence[Path | str]) -> int:
     return sum(1 for _ in _once(_sources(paths)))
 
 
-def list_photos(folder: Path) -> Iterator[Entry]:
-    """The files under a folder that look like photos, in the order of `find_photos`, unread."""
-    return _walk(folder)
+def photo_paths(folder: Path) -> Iterator[Path]:
+    """The files below a folder that look like photos, unread; none if it is not there."""
+    return (entry for entry in _walk(folder) if isinstance(entry, Path))
 
 
 def own_folder(folder: Path) -> None:

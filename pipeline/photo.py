@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import draw, gate, quality
+from pipeline.codes import read_codes
 from pipeline.config import PipelineConfig
 from pipeline.decode import decode
 from pipeline.detect import Detector, Segmenter, load_detector, load_segmenter
@@ -75,7 +76,7 @@ class Counter:
                 findings = gate.react(gate.hopeless(frame), config.gate)
             if gate.refuses(findings):
                 refused = self._uncounted(photo, info, frame, clock).with_findings(findings)
-                return replace(refused, thumbnail=make_thumbnail(pixels) if config.keep_evidence else None)
+                return _with_extras(refused, pixels, config)
             with clock.stage("detect"):
                 view = look(pixels, self.detector, config, lambda: finding.result()[1])
         with clock.stage("estimate"):
@@ -86,10 +87,10 @@ class Counter:
             result = replace(reckoned.result(photo, info, self.model), phash=phash)
             if config.keep_evidence:
                 kept = Kept(evidence, bed, self.detector.card.network, phash)
-                result = replace(result, evidence=pack(kept), thumbnail=make_thumbnail(pixels))
+                result = replace(result, evidence=pack(kept))
         result = result.with_findings(gate.react(reckoned.judged.findings, config.gate))
         with clock.stage("overlay"):
-            result = _with_overlay(result, pixels, config.overlay_dir)
+            result = _with_extras(_with_overlay(result, pixels, config.overlay_dir), pixels, config)
         return replace(result, seconds=clock.total, stages=dict(clock.stages))
 
     def _uncounted(self, photo: Photo, info: PhotoInfo, frame: Frame, clock: _Clock) -> PhotoResult:
@@ -125,6 +126,13 @@ class Counter:
         gathered = gather(pixels, view, where[0], np.ones(len(view.found), np.bool_), nobody)
         decided = decide(replace(gathered, painted=where[1]), self.detector.card, self.detector.min_score)
         return replace(decided, spacings=photo.spacings)
+
+
+def _with_extras(result: PhotoResult, pixels: Pixels, config: PipelineConfig) -> PhotoResult:
+    """What only a photo that is kept needs: a thumbnail, and what the labels in it say."""
+    if not config.keep_evidence:
+        return result
+    return replace(result, thumbnail=make_thumbnail(pixels), codes=read_codes(pixels))
 
 
 def _with_overlay(result: PhotoResult, pixels: Pixels, folder: Path | None) -> PhotoResult:

@@ -262,6 +262,7 @@ class PhotoResult:
     phash: int | None = None  # pipeline/phash.py
     evidence: bytes | None = None  # pipeline/kept.py: to estimate from again; None if it was not asked for
     pots: Detections = field(default_factory=Detections.empty)
+    codes: tuple[str, ...] = ()  # what QR and Data Matrix codes in the photo say
     thumbnail: bytes | None = None  # pipeline/thumbnail.py; made where evidence is kept
     tries: int = 1  # more than one where a worker died over it
 

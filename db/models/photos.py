@@ -42,7 +42,15 @@ from db.models.base import (
 from db.models.catalog import PackagingCatalog, Product, ProductSize
 from db.models.people import User
 from db.models.places import StorageLocation
-from db.models.vocabulary import ContainerRole, DayRule, ImageStatus, RunStatus, SessionStatus, UploadSource
+from db.models.vocabulary import (
+    ContainerRole,
+    DayRule,
+    ImageStatus,
+    LocatedBy,
+    RunStatus,
+    SessionStatus,
+    UploadSource,
+)
 from pipeline.words import Check, ContainerKind, Severity
 
 Pixels = Annotated[float, mapped_column(REAL)]
@@ -70,6 +78,8 @@ class Image(Base):
         *at_least(0, "h_error"),
         one_of("status", ImageStatus),
         one_of("upload_source", UploadSource),
+        one_of("located_by", LocatedBy),
+        check("located", "(storage_location_id IS NULL) = (located_by IS NULL)"),
         Index("ix_images_status", "status"),
         Index("ix_images_created_at", text("created_at DESC")),
         Index("ix_images_uploaded_by_user_id", "uploaded_by_user_id"),
@@ -92,6 +102,10 @@ class Image(Base):
     altitude: Mapped[float | None]  # metres, like h_error
     h_error: Mapped[float | None]
     phash: Mapped[int | None] = mapped_column(BigInteger)  # 64 bits; NULL for one solid colour
+    storage_location_id: Mapped[int | None] = mapped_column(
+        ForeignKey(StorageLocation.id, ondelete="RESTRICT"), index=True
+    )  # before it is counted; then its sessions tell
+    located_by: Mapped[str | None]
     status: Mapped[str] = mapped_column(server_default=ImageStatus.UPLOADED.value)
     error_details: Mapped[str | None]
     upload_source: Mapped[str] = mapped_column(server_default=UploadSource.CLI.value)
@@ -169,6 +183,12 @@ class PhotoSession(Base):
         check("evidence_key", "length(evidence_key) BETWEEN 1 AND 512"),
         matches("evidence_sha256", _SHA256),
         check("evidence", "(evidence_key IS NULL) = (evidence_sha256 IS NULL)"),
+        one_of("located_by", LocatedBy),
+        check(
+            "discarded",
+            "(status = 'discarded') = (discarded_from IS NOT NULL)"
+            " AND (discarded_from IS NULL) = (discard_reason IS NULL)",
+        ),
         Index("ix_photo_sessions_status", "status"),
         Index("ix_photo_sessions_location_created_at", "storage_location_id", text("created_at DESC")),
         Index("ix_photo_sessions_run_id", "run_id"),
@@ -181,6 +201,9 @@ class PhotoSession(Base):
     storage_location_id: Mapped[int | None] = mapped_column(
         ForeignKey(StorageLocation.id, ondelete="RESTRICT")
     )
+    located_by: Mapped[str | None]
+    discarded_from: Mapped[str | None]  # the status that it had
+    discard_reason: Mapped[str | None]
     model: Mapped[str]
     model_sha256: Mapped[str]
     config_hash: Mapped[str]

@@ -84,6 +84,19 @@ class SessionStatus(StrEnum):
     WARNING = "warning"
     REFUSED = "refused"
     FAILED = "failed"
+    DISCARDED = "discarded"
+
+
+class LocatedBy(StrEnum):
+    """What says where a photo was taken: the command that counted it, a code in the photo, `places.csv`
+    beside it, the name of its file or folders, a person afterwards, or its place in a walk along a bed."""
+
+    GIVEN = "given"
+    CODE = "code"
+    SIDECAR = "sidecar"
+    NAME = "name"
+    ASSIGNED = "assigned"
+    WALK = "walk"
 
 
 class DayRule(StrEnum):

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from demeter_cli.formats import Format, UserOption
+from demeter_cli.language import N_
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from sqlalchemy import Connection
 
     from db.deciding import Decided
+    from db.models.vocabulary import SessionStatus
+    from db.worklist import WaitingPhoto
 
 app = typer.Typer(no_args_is_help=True)
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
@@ -53,25 +58,38 @@ def list_photos(
     everything: Annotated[
         bool, typer.Option("--all", help="Also what was decided, not only what waits.")
     ] = False,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only these: proposed, needs_location, needs_config, needs_calibration, refused, failed,"
+            " discarded."
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 100,
     output_format: FormatOption = Format.TABLE,
 ) -> None:
-    """List the counts that wait for a decision, each with what the books have there and why it waits.
+    """List the photos that wait for a person, each with what it waits for and the command that settles it.
+
+    Of counts that are proposed, the table also has what the books have there.
 
     Example: demeter photos list --all --limit 20
     """
     from zoneinfo import ZoneInfo
 
     from db.deciding import photo_counts
+    from db.worklist import waiting_photos
     from demeter_cli import output
     from demeter_cli.settings import load_settings
     from demeter_cli.site import open_database
 
     settings = load_settings(ctx.obj)
     zone = ZoneInfo(settings.timezone)
+    counts, statuses = _wanted(status or [])
     with open_database(settings) as connection:
-        found = photo_counts(connection, waiting=not everything, limit=limit)
+        found = photo_counts(connection, waiting=not everything, limit=limit) if counts else []
+        waiting = waiting_photos(connection, statuses, limit)
     rows = [asdict(row) | {"counted_at": row.counted_at.astimezone(zone)} for row in found]
+    rows += [_as_row(one, zone) for one in waiting]
     match output_format:
         case Format.JSON:
             output.print_json(rows)
@@ -80,11 +98,64 @@ def list_photos(
         case Format.TABLE if rows:
             shown = [row | {"interval": output.interval(row["low"], row["high"])} for row in rows]
             output.print_table(shown, COLUMNS, droppable=("counted_at", "category", "interval", "status"))
-            waits = [(row["session"], row["notes"]) for row in rows if row["status"] == "proposed"]
-            for session, notes in dict.fromkeys(waits):
-                output.say(f"  {session}: {notes}")
+            waits = [(row["session"], row["status"], row["notes"]) for row in rows if row["notes"]]
+            for session, state, notes in dict.fromkeys(waits):
+                if state not in ("accepted", "rejected"):
+                    output.say(f"  {session}: {notes}{_next(state, session)}")
         case Format.TABLE:
             output.say("No count waits for a decision.")
+
+
+def _wanted(names: list[str]) -> tuple[bool, list[SessionStatus]]:
+    """Whether proposed counts are asked for, and which photos that are not in the books."""
+    from db.models.vocabulary import SessionStatus
+    from db.worklist import WAITING
+
+    known = {one.value: one for one in (*WAITING, SessionStatus.DISCARDED)}
+    if wrong := [name for name in names if name not in {*known, "proposed"}]:
+        raise typer.BadParameter(
+            f"{wrong[0]!r} is none of proposed, {', '.join(known)}", param_hint="--status"
+        )
+    return not names or "proposed" in names, [known[name] for name in names if name in known] or (
+        [] if names else list(WAITING)
+    )
+
+
+def _as_row(one: WaitingPhoto, zone: ZoneInfo) -> dict[str, Any]:
+    """A photo that is not in the books, with the keys of one that is."""
+    return {
+        "session": one.session,
+        "photo": one.photo,
+        "place": one.place,
+        "category": None,
+        "counted_at": one.taken_at.astimezone(zone),
+        "plants": one.plants,
+        "low": one.low,
+        "high": one.high,
+        "expected": None,
+        "status": one.status,
+        "notes": one.why or WHY.get(one.status),
+        "overlay_key": one.overlay_key,
+    }
+
+
+WHY = {
+    "needs_location": N_("which place is it?"),
+    "needs_config": N_("nothing is configured to grow there"),
+    "needs_calibration": N_("no density is known for what grows there"),
+}
+NEXT = {
+    "proposed": "demeter photos accept {0}",
+    "needs_location": "demeter photos assign {0} --to PLACE",
+    "needs_config": "demeter photos configure {0} --product SKU",
+    "failed": "demeter photos retry {0}",
+    "discarded": "demeter photos discard {0} --undo",
+}
+
+
+def _next(status: str, session: int) -> str:
+    """The command that settles it."""
+    return f" → {NEXT[status].format(session)}" if status in NEXT else ""
 
 
 @app.command("accept")

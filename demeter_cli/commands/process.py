@@ -16,6 +16,8 @@ import typer
 from demeter_cli.formats import Format, WaitOption
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from sqlalchemy import Connection
 
     from demeter_cli.settings import Settings
@@ -24,7 +26,12 @@ if TYPE_CHECKING:
 
 def process(
     ctx: typer.Context,
-    photos: Annotated[list[str], typer.Argument(help="Photos, folders of photos, or patterns in quotes.")],
+    photos: Annotated[
+        list[str] | None, typer.Argument(help="Photos, folders of photos, or patterns in quotes.")
+    ] = None,
+    pending: Annotated[
+        bool, typer.Option("--pending", help="Instead of files, count what is stored and not counted yet.")
+    ] = False,
     place: Annotated[
         str | None, typer.Option(help="Code of the place that all the photos show, such as N01-NORTE-C07.")
     ] = None,
@@ -51,8 +58,9 @@ def process(
 ) -> None:
     """Count the plants in PHOTOS and book them into the stock of the places they show.
 
-    The place is taken from --place, else from the name of the file or its folders (N01-NORTE-C07.jpg,
-    N01/NORTE/C07/IMG_1.jpg). Photos counted before are not counted again.
+    The place is taken from --place, from a label in the photo, from `places.csv` beside it, or from the name
+    of the file or its folders (N01-NORTE-C07.jpg, N01/NORTE/C07/IMG_1.jpg); docs/photos.md tells what happens
+    when these disagree. Photos counted before are not counted again.
 
     A photo that shows nothing to count is refused: it is kept, not booked, and told of with a sentence (see
     the settings gate_*). Take it again; or look at it, and if it is right after all, name it once more with
@@ -64,11 +72,14 @@ def process(
     from demeter_cli.settings import load_settings
     from demeter_cli.watching import Watch, watching
 
+    if pending == bool(photos):
+        raise typer.BadParameter("name photos, or say --pending to count what is stored already")
     settings = load_settings(ctx.obj)
     output.be_quiet(quiet)
     how = How(workers, dry_run, accept, wait, quiet, output_format)
     with watching(settings, "process") if not dry_run else nullcontext(Watch()) as watch:
-        raise typer.Exit(_process(settings, watch, (photos, place, retry), how))
+        asked = Asked(tuple(photos or ()), place, retry, () if pending else None)
+        raise typer.Exit(process_photos(settings, watch, asked, how))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +94,25 @@ class How:
     output_format: Format
 
 
-def _process(settings: Settings, watch: Watch, asked: tuple[list[str], str | None, bool], how: How) -> int:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which photos: files; or these images, which are stored; or with none of them named, all that are stored
+    and not counted."""
+
+    photos: tuple[str, ...] = ()
+    place: str | None = None
+    retry: bool = False
+    images: tuple[UUID, ...] | None = None
+
+
+def process_photos(settings: Settings, watch: Watch, asked: Asked, how: How) -> int:
     """Count, or say what would be; the exit code."""
+    from db.stored import uncounted
     from demeter_cli.batch import Batch, Request, model_identity
     from demeter_cli.site import has_embedded_database, open_database, open_store, overlay_folder
     from pipeline.find import count_photos
 
-    photos, place, retry = asked
-    total = count_photos(photos)
+    total = count_photos(asked.photos) if asked.images is None else len(asked.images) or MANY
     today = dt.datetime.now(ZoneInfo(settings.timezone)).date()
     store = open_store(settings)
     overlays = overlay_folder(settings, store, today)
@@ -102,7 +124,11 @@ def _process(settings: Settings, watch: Watch, asked: tuple[list[str], str | Non
         return 0
     model = model_identity(config)  # A damaged model is found before a database is made.
     with open_database(settings) as connection:
-        request = Request(photos, place, total, retry, how.accept)
+        request = Request(list(asked.photos), asked.place, total, asked.retry, how.accept)
+        if asked.images is not None:
+            images = tuple(uncounted(connection, asked.images or None))
+            connection.rollback()
+            request = replace(request, images=images, total=len(images))
         batch = Batch(connection, settings, store, config, model, request, watch=watch, wait=how.wait)
         if how.dry_run:
             _print_plan(batch.plan(), how.output_format)
@@ -114,6 +140,7 @@ def _process(settings: Settings, watch: Watch, asked: tuple[list[str], str | Non
     return batch.exit_code
 
 
+MANY = 1000  # photos, where their number is not known yet
 FINE = frozenset({"completed", "warning"})
 
 

@@ -26,10 +26,10 @@ def watch(
         float | None,
         typer.Option(min=0.1, help="Seconds between two looks (default: the setting watch_interval)."),
     ] = None,
-    settle: Annotated[
+    stable: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Seconds that a file must not have changed (default: the setting watch_settle)."
+            min=0, help="Seconds that a file must not have changed (default: the setting watch_stable)."
         ),
     ] = None,
     workers: Annotated[
@@ -44,11 +44,11 @@ def watch(
 ) -> None:
     """Count and book photos as they arrive in FOLDER, until a signal ends it.
 
-    It looks at the folder now and again, so network shares will do. A photo is taken when it has not changed
-    for a while and is whole; one that is still arriving is looked at again. The database, the store or the folder
-    may go away and come back.
+    It looks at the folder now and again, so network shares will do. A photo is taken when it has not
+    changed for a while and is whole; one that is still arriving is looked at again. The database, the store
+    or the folder may go away and come back.
 
-    Example: demeter watch /srv/photos --once --settle 0
+    Example: demeter watch /srv/photos --once --stable 0
     """
     from demeter_cli import output
     from demeter_cli.settings import load_settings
@@ -57,14 +57,16 @@ def watch(
     from pipeline.errors import NoPhotos
 
     settings = load_settings(ctx.obj)
-    changed = {"watch_interval": interval, "watch_settle": settle}
-    settings = settings.model_copy(update={name: value for name, value in changed.items() if value is not None})
+    changed = {"watch_interval": interval, "watch_stable": stable}
+    settings = settings.model_copy(
+        update={name: value for name, value in changed.items() if value is not None}
+    )
     if not folder.is_dir():
         raise NoPhotos(f"There is no folder {folder}: make it, or check the spelling.")
     if place is not None:
         _require_place(settings, place)
     output.be_quiet(quiet)
-    arrivals = Arrivals(folder, settings.watch_settle, settings.watch_patience)
+    arrivals = Arrivals(folder, settings.watch_stable, settings.watch_patience)
     printer = _Printer(output_format, quiet)
     standby = Standby(settings, arrivals, place, workers, printer.show)
     if once:

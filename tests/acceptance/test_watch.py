@@ -18,7 +18,7 @@ import pytest
 from tests.acceptance.conftest import Site
 from tests.acceptance.test_interrupt import children
 
-QUICK = ("--interval", "0.1", "--settle", "0.3", "--workers", "1", "--format", "json")
+QUICK = ("--interval", "0.1", "--stable", "0.3", "--workers", "1", "--format", "json")
 
 
 class Watching:
@@ -130,7 +130,9 @@ def test_once_counts_what_is_there_and_says_what_is_not_whole(site: Site, crops:
     (site.folder / "late.jpg").write_bytes(crops[1].read_bytes()[:5000])
     once = site.run("watch", ".", "--once", *QUICK)
     assert once.code == 0, once.err
-    assert [Path(row["photo"]).name for row in map(json.loads, once.out.splitlines())] == ["N01-NORTE-C01.jpg"]
+    assert [Path(row["photo"]).name for row in map(json.loads, once.out.splitlines())] == [
+        "N01-NORTE-C01.jpg"
+    ]
     assert "late.jpg is still arriving, or cut off" in once.err
 
     nowhere = site.run("watch", "nowhere", "--once")
