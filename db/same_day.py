@@ -24,6 +24,7 @@ from db.models.vocabulary import CountStatus, DayRule, Decision, SessionStatus
 from db.stock import Tally
 
 TOGETHER = frozenset({DayRule.SUM, DayRule.LARGEST})
+_TAKEN = func.coalesce(Image.captured_at, Image.created_at)
 _BOOKED = (SessionStatus.COMPLETED.value, SessionStatus.WARNING.value)
 
 
@@ -98,7 +99,7 @@ def others(
         .subquery()
     )
     rows = connection.execute(
-        select(table.id, func.coalesce(Image.captured_at, Image.created_at), Image.sha256)
+        select(table.id, _TAKEN, Image.sha256)
         .join(newest, newest.c.id == table.id)
         .join(Image, Image.id == table.image_id)
         .where(
@@ -149,3 +150,43 @@ def counted_that_day(
     if row is None:
         return None
     return f"photo {row[0]} of the same place and day is booked already, with {row[1]} plants"
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The other photos of a photo's place and day, and the one whose count stands in the books for the day:
+    None where none does."""
+
+    rule: DayRule
+    others: tuple[int, ...] = ()
+    counts_for_all: int | None = None
+
+
+def company(connection: Connection, session_id: int, zone: dt.tzinfo) -> Company:
+    """What else was photographed there that day, and what became of it."""
+    own = connection.execute(
+        select(PhotoSession.day_rule, PhotoSession.storage_location_id.label("place"), _TAKEN.label("taken"))
+        .join(Image, Image.id == PhotoSession.image_id)
+        .where(PhotoSession.id == session_id)
+    ).one()
+    rule = DayRule(own.day_rule or DayRule.LAST)
+    start = dt.datetime.combine(own.taken.astimezone(zone).date(), dt.time(), zone)
+    span = (start, start + dt.timedelta(days=1))
+    beside = connection.scalars(
+        select(PhotoSession.id)
+        .join(Image, Image.id == PhotoSession.image_id)
+        .where(
+            *(PhotoSession.storage_location_id == own.place, PhotoSession.status.in_(_BOOKED)),
+            *(_TAKEN >= span[0], _TAKEN < span[1], PhotoSession.id != session_id),
+        )
+        .order_by(_TAKEN, PhotoSession.id)
+    ).all()
+    stands = connection.scalar(
+        select(Count.session_id)
+        .where(
+            *(Count.session_id.in_([session_id, *beside]), Count.status == CountStatus.ACCEPTED.value),
+        )
+        .order_by(Count.counted_at.desc(), Count.id.desc())
+        .limit(1)
+    )
+    return Company(rule, tuple(beside), stands)
