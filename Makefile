@@ -2,7 +2,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format faults docs man
+.PHONY: help demo test check format faults docs man words
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,3 +31,6 @@ docs:  ## Write docs/cli.md anew from the commands
 
 man:  ## Write man pages into build/man
 	$(BIN)/python tools/make_man_pages.py
+
+words:  ## Gather the texts that people read; say which lack Spanish
+	$(BIN)/python tools/make_translations.py

@@ -31,10 +31,10 @@ from db.same_day import (
 )  # fmt: skip
 from db.sessions import tallies
 from db.stock import PhotoCount, Tally, book_photo_count, lot_at, reject_counts, settle_all
+from pipeline.words import Sentence
 
-How = tuple[
-    int, Limits | None, SameDay
-]  # who books, what is accepted unseen (None: all), and the rule of days
+# Who books, what is accepted unseen (None: all), and the rule of days.
+How = tuple[int, Limits | None, SameDay]
 Where = tuple[int, Lot, dt.datetime]  # place, what grows there, when the photo was taken
 
 
@@ -51,7 +51,7 @@ def book_session(
         with connection.begin_nested():
             return status, _post(connection, how, session_id, where)
     except LedgerRefused as refusal:
-        sentence = f"counted, but not booked: {refusal}"
+        sentence = Sentence("counted, but not booked: {refusal}", refusal=refusal)
         connection.execute(
             update(PhotoSession)
             .where(PhotoSession.id == session_id)

@@ -29,9 +29,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 
-from pipeline.words import Sentence
+from pipeline.words import Sentence, joined
 
 
 class DatabaseError(Exception):
@@ -104,8 +103,7 @@ class InsufficientStock(LedgerRefused):
 
     def __init__(self, shortages: Sequence[Shortage], zone: dt.tzinfo = dt.UTC) -> None:
         self.shortages = tuple(shortages)
-        told = [_lacking(shortage, zone) for shortage in shortages]
-        super().__init__(reduce(_joined, told))
+        super().__init__(joined(_lacking(shortage, zone) for shortage in shortages))
 
     def told_in(self, zone: dt.tzinfo) -> InsufficientStock:
         """The same with times as the clock at the site shows them."""
@@ -119,10 +117,6 @@ def _lacking(shortage: Shortage, zone: dt.tzinfo) -> Sentence:
         n=shortage.plants,
         at=shortage.at.astimezone(zone),
     )
-
-
-def _joined(one: str, other: str) -> Sentence:
-    return Sentence("{one}; {other}", one=one, other=other)
 
 
 class ClosedPeriod(LedgerRefused):

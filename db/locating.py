@@ -13,6 +13,7 @@ from db.models.places import StorageLocation
 from db.models.vocabulary import LocatedBy
 from db.places import Place
 from pipeline.types import Gps
+from pipeline.words import Sentence
 
 # Phones are off by 3 to 10 m outdoors and more under a roof, and places are two metres wide: a position
 # cannot tell the place, only that it is not this one.
@@ -51,7 +52,9 @@ def locate(said: Mapping[LocatedBy, Sequence[Place]]) -> Located:
         places = list(dict.fromkeys(said.get(source, ())))
         if len(places) > 1:
             codes = " and ".join(sorted(place.code for place in places))
-            warnings.append(f"{_WHAT[source]} {codes}, so it says nothing")
+            warnings.append(
+                Sentence("{source} {places}, so it says nothing", source=_WHAT[source], places=codes)
+            )
         elif places:
             heard[source] = places[0]
     if not heard:
@@ -62,8 +65,8 @@ def locate(said: Mapping[LocatedBy, Sequence[Place]]) -> Located:
     if others:
         told = "; ".join(f"{_WHAT[source]} {other.code}" for source, other in heard.items())
         if witness in READ:
-            return Located(None, None, (*warnings, f"which place is it? {told}"))
-        warnings.append(f"{told}; {place.code} was taken")
+            return Located(None, None, (*warnings, Sentence("which place is it? {sources}", sources=told)))
+        warnings.append(Sentence("{sources}; {place} was taken", sources=told, place=place.code))
     return Located(place, witness, tuple(warnings))
 
 
@@ -78,7 +81,11 @@ def far_from(connection: Connection, place: Place, gps: Gps | None) -> str | Non
     if metres <= FAR_METRES + (gps.error or 0.0):
         return None
     shown = f"{metres:.0f} m" if metres < 10_000 else f"{metres / 1000:.0f} km"
-    return f"its GPS position is {shown} from {place.code}; is it the right place?"
+    return Sentence(
+        "its GPS position is {distance} from {place}; is it the right place?",
+        distance=shown,
+        place=place.code,
+    )
 
 
 def nearest(connection: Connection, gps: Gps, most: int = 5) -> list[tuple[str, float]]:

@@ -23,7 +23,7 @@ from db.models.vocabulary import BinCategory, MovementType
 from db.movements import Entry
 from db.order_words import MISSING, OTHER_POT, OTHER_PRODUCT, POSITIVE, SIGNED, UNCONFIGURED
 from db.shelves import Standing, shelves_at
-from pipeline.words import Sentence, marked
+from pipeline.words import Sentence, joined, marked
 
 LARGEST = 1_000_000  # plants in one movement
 LARGEST_FIRST_COUNT = 100_000
@@ -255,20 +255,24 @@ class Desk:
         return " or ".join(name for name, values in parts.items() if len(values) > 1)
 
     def _listed(self, place: int) -> str:
-        return "; ".join(
-            f"{standing.plants} of {self._told(spot)}"
+        return joined(
+            Sentence("{n} of {lot}", n=standing.plants, lot=self._told(spot))
             for spot, standing in self.shelves[place].items()
             if standing.plants
         )
 
     def _named(self, spots: list[Spot]) -> str:
-        return "; ".join(map(self._told, spots))
+        return joined(map(self._told, spots))
 
     def _told(self, spot: Spot) -> str:
         text, lot = self.codes.text, spot.lot
-        return (
-            f"{text('product', lot.product_id)} ({text('state', lot.state_id)}, "
-            f"size {text('size', lot.size_id)}, pot {text('pot', lot.packaging_id)}, {spot.category})"
+        return Sentence(
+            "{product} ({state}, size {size}, pot {pot}, {category})",
+            product=text("product", lot.product_id),
+            state=text("state", lot.state_id),
+            size=text("size", lot.size_id),
+            pot=text("pot", lot.packaging_id),
+            category=spot.category,
         )
 
     def _sown(self, order: Order, place: int, crop: Crop | None) -> Spot:

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects.postgresql import distinct_on
 
 from db.models.periods import Period
-from db.models.photos import PhotoSession, Run
+from db.models.photos import Run
 from db.models.places import StorageLocation
 from db.models.stock import Count
 from db.models.vocabulary import CountStatus, SessionStatus
 from db.reports import stock
+from db.watch import by_status
 from pipeline.interval import add
 
 # What a person has to do something about.
@@ -90,16 +90,5 @@ def _last_run(connection: Connection) -> LastRun | None:
 
 def _waiting(connection: Connection) -> dict[str, int]:
     """By the status of each photo's last session."""
-    last = (
-        select(PhotoSession.status)
-        .ext(distinct_on(PhotoSession.image_id))
-        .order_by(PhotoSession.image_id, PhotoSession.id.desc())
-        .subquery()
-    )
-    query = (
-        select(last.c.status, func.count().label("photos"))
-        .where(last.c.status.in_([status.value for status in _WAITING]))
-        .group_by(last.c.status)
-    )
-    found = {row.status: row.photos for row in connection.execute(query)}
-    return {status.value: found[status.value] for status in _WAITING if status.value in found}
+    found = by_status(connection)
+    return {status.value: found[status.value][0] for status in _WAITING if status.value in found}

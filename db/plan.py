@@ -12,6 +12,7 @@ from db.models.photos import PhotoSession
 from db.models.vocabulary import SessionStatus
 from db.places import Place
 from db.stock import lot_at
+from pipeline.words import Sentence
 
 
 def look_up(
@@ -37,13 +38,13 @@ def look_up(
     if verdict is Verdict.COUNT:
         return _plan_count(place_id is not None)
     if verdict is Verdict.SET_ASIDE:
-        return f"nothing: it failed {row.attempts} times (--retry tries again)"
+        return Sentence("nothing: it failed {n} times (--retry tries again)", n=row.attempts)
     if waits(row.status, accept) and place_id and lot_at(connection, place_id, dt.datetime.now(dt.UTC)):
-        return "book the count that waits"
+        return Sentence("book the count that waits")
     if row.status == SessionStatus.REFUSED and not accept:
-        return "nothing: it was refused (--accept-doubtful books it)"
-    return f"nothing: counted before ({row.status})"
+        return Sentence("nothing: it was refused (--accept-doubtful books it)")
+    return Sentence("nothing: counted before ({status})", status=row.status)
 
 
 def _plan_count(located: bool) -> str:
-    return "count and book" if located else "count; no place is known, so not book"
+    return Sentence("count and book") if located else Sentence("count; no place is known, so not book")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.words import Sentence
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -41,19 +43,28 @@ class Expected:
 def doubts(counted: Counted, expected: Expected | None, limits: Limits) -> Iterator[str]:
     """Why a person has to look, in sentences. Without anything expected only the count itself is judged."""
     if counted.warned:
-        yield "the photo carries a warning"
+        yield Sentence("the photo carries a warning")
     half = max(counted.plants - counted.low, counted.high - counted.plants)
     if half > limits.width * counted.plants:
         share = half / counted.plants if counted.plants else 1.0
-        yield f"its interval is ±{share:.0%}, and ±{limits.width:.0%} is the limit"
+        yield Sentence(
+            "its interval is ±{share:.0%}, and ±{most:.0%} is the limit", share=share, most=limits.width
+        )
     if expected is None:
         return
     most = expected.plants * (1 + limits.gain)
     least = expected.plants * (1 - limits.loss) ** (expected.days / 30)
     if counted.low > most:
-        yield f"it shows {counted.plants} where the books have {expected.plants}, and nothing booked came"
+        yield Sentence(
+            "it shows {counted} where the books have {books}, and nothing booked came",
+            counted=counted.plants,
+            books=expected.plants,
+        )
     if counted.high < least:
-        yield (
-            f"it shows {counted.plants} where the books have {expected.plants}: more are missing than "
-            f"{limits.loss:.0%} in thirty days"
+        yield Sentence(
+            "it shows {counted} where the books have {books}: more are missing than {loss:.0%} in"
+            " thirty days",
+            counted=counted.plants,
+            books=expected.plants,
+            loss=limits.loss,
         )

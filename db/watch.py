@@ -66,7 +66,8 @@ class RunRow:
     pid: int | None
 
 
-def figures(connection: Connection) -> Figures:
+def by_status(connection: Connection) -> dict[str, tuple[int, dt.datetime]]:
+    """Photos by the status of their last session: how many, and since when the oldest has it."""
     newest = (
         select(PhotoSession.status, PhotoSession.created_at)
         .ext(distinct_on(PhotoSession.image_id))
@@ -74,7 +75,11 @@ def figures(connection: Connection) -> Figures:
         .subquery()
     )
     of_status = select(newest.c.status, func.count(), func.min(newest.c.created_at)).group_by(newest.c.status)
-    found = {row[0]: (row[1], row[2]) for row in connection.execute(of_status)}
+    return {row[0]: (row[1], row[2]) for row in connection.execute(of_status)}
+
+
+def figures(connection: Connection) -> Figures:
+    found = by_status(connection)
     uncounted = connection.execute(
         select(func.count(), func.min(Image.created_at)).where(
             Image.status == ImageStatus.UPLOADED.value,

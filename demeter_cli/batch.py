@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from demeter_cli.errors import ExitCode
+from demeter_cli.language import _
 from demeter_cli.watching import PhotoEvent, Watch
 from pipeline.printable import printable
 
@@ -94,14 +95,18 @@ class Batch:
                 raise
             finally:
                 error = sys.exception()
+                self.watch.counted(self._statuses(), None)  # the report tells of them also without a database
                 end_run(self.connection, run, status, lambda: self._account(error), blamed=blamed)
         return sorted(self.rows.values(), key=lambda row: str(row["photo"]))
 
     def _account(self, error: BaseException | None) -> tuple[int, int, Account | None]:
         """Photos, failures and how it went, once the claims are given back."""
-        statuses = [row["status"] for row in self.rows.values()]
+        statuses = self._statuses()
         self.watch.counted(statuses, self.connection)
         return len(statuses), statuses.count("failed"), self.watch.account(error, self.exit_code)
+
+    def _statuses(self) -> list[str]:
+        return [row["status"] for row in self.rows.values()]
 
     @property
     def exit_code(self) -> ExitCode:
@@ -309,7 +314,8 @@ class Batch:
         from demeter_cli import output
 
         first = self.claims[photo.sha256]
-        told = f"{printable(photo.path)} is the same photo as another one here; it counts once"
+        name = printable(photo.path)
+        same = _("{photo} is the same photo as another one here; it counts once.").format(photo=name)
         if place is not None and first.place is None:
             self.locator.assigned[photo.sha256] = ("name", place)
             held = self.claims[photo.sha256] = replace(first, place=place)
@@ -317,8 +323,12 @@ class Batch:
             if photo.sha256 in self.rows:  # else it is still being counted, and gets its place when saved
                 self._add_row(photo, held, posted)
         elif place is not None and first.place is not None and place != first.place:
-            told += f", at {first.place.code} and not at {place.code}"
-        output.tell(f"{told}.")
+            same = _(
+                "{photo} is the same photo as another one here;"
+                " it counts once, at {place} and not at {other}."
+            )
+            same = same.format(photo=name, place=first.place.code, other=place.code)
+        output.tell(same)
 
     def plan(self) -> list[dict[str, Any]]:
         """What `run` would do, photo by photo."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.words import Sentence
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -77,5 +79,9 @@ def _to_decide(session_id: int, reasons: list[str]) -> list[str]:
     if not reasons:
         return []
     return [
-        f"counted, not booked: {'; '.join(reasons)}. Look at it, then `demeter photos accept {session_id}`"
+        Sentence(
+            "counted, not booked: {reasons}. Look at it, then `demeter photos accept {session}`",
+            reasons="; ".join(reasons),
+            session=session_id,
+        )
     ]

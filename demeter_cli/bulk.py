@@ -113,7 +113,7 @@ def _print(file: ReadFile, loaded: Loaded, lots: list[dict[str, Any]], way: Way)
             output.print_csv(lots, LOT_COLUMNS)
         case Format.TABLE if 0 < len(lots) <= _MOST_LOTS and fresh:
             columns = {"place": N_("place"), "sku": N_("product"), "size": N_("size"), "packaging": N_("pot")}
-            columns |= {"before": "before", "after": "after"}
+            columns |= {"before": N_("before"), "after": N_("after")}
             output.print_table(lots, columns, droppable=("size", "packaging", "sku"))
         case Format.TABLE:
             pass

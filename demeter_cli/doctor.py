@@ -12,6 +12,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -74,6 +75,8 @@ def of_the_program(config: Path | None) -> Iterator[Check]:
 def of_the_machine(settings: Settings) -> Iterator[Check]:
     yield ok("time zone", f"{settings.timezone}, where it is {settings.today(dt.datetime.now(dt.UTC))}")
     yield from _data_folder(settings)
+    if settings.storage_url is not None or settings.data_dir.is_dir():
+        yield from _photos(settings)
     yield from _disks(settings)
     yield from _memory()
     yield from _secrets(settings)
@@ -93,11 +96,13 @@ def _data_folder(settings: Settings) -> Iterator[Check]:
         yield fail("data folder", f"{folder} cannot be written by {who}", "run as its owner, or chown it")
     else:
         yield ok("data folder", f"{folder}, mode {mode:04o}")
-    yield from _photos(settings)
 
 
 def _photos(settings: Settings) -> Iterator[Check]:
-    """A round trip, and what time the disk thinks it is."""
+    """A round trip to where photos are kept, and for a folder what time its disk thinks it is."""
+    if settings.storage_url is not None:
+        yield from _named_store(settings)
+        return
     folder = next(one for one in (settings.photo_dir, *settings.photo_dir.parents) if one.is_dir())
     content = os.urandom(64)
     try:
@@ -118,6 +123,23 @@ def _photos(settings: Settings) -> Iterator[Check]:
         yield ok("photo store", f"{folder} takes and gives back")
     if abs(ahead) > CLOCK_STEP:
         yield warn("disk clock", f"the disk is {ahead:+.0f} s off this machine", "set both by NTP")
+
+
+def _named_store(settings: Settings) -> Iterator[Check]:
+    from demeter_cli.site import open_store
+    from pipeline.errors import StorageError
+
+    key, content = f"doctor/{uuid.uuid4()}", os.urandom(64)
+    try:
+        store = open_store(settings)
+        try:
+            store.read_bytes(key, store.put_bytes(key, content))
+        finally:
+            store.delete(key)
+    except StorageError as error:
+        yield fail("photo store", str(error), "nothing can be kept until then; see docs/storage.md")
+        return
+    yield ok("photo store", f"{store.name} takes and gives back")
 
 
 def _disks(settings: Settings) -> Iterator[Check]:

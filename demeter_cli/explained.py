@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from demeter_cli import output
-from demeter_cli.language import N_, _, day, moment, n_, number
+from demeter_cli.language import N_, _, day, moment, n_, number, told
 from demeter_cli.vocabulary import word
 
 if TYPE_CHECKING:
@@ -110,10 +110,9 @@ def _moved(moved: Tree) -> str:
 
 def _print_count(count: Tree, indent: str) -> None:
     how = _("counted {n} by photo") if count["photo"] else _("counted {n} by hand")
-    output.say(
-        f"{indent}{moment(count['counted_at'])}  {how.format(n=number(count['quantity']))}"
-        f"{_range(count['low'], count['high'])}, {_('count {id}').format(id=count['id'])}, {_answers(count)}"
-    )
+    counted = f"{how.format(n=number(count['quantity']))}{_range(count['low'], count['high'])}"
+    named = _("count {id}").format(id=count["id"])
+    output.say(f"{indent}{moment(count['counted_at'])}  {counted}, {named}, {_answers(count)}")
     if count["notes"]:
         output.say(f"{indent}    {count['notes']}")
     if count["photo"]:
@@ -150,22 +149,22 @@ def _photo_lines(photo: Tree, counted: int) -> Iterator[tuple[str, str]]:
     taken = _(", taken {moment}").format(moment=moment(photo["taken_at"])) if photo["taken_at"] else ""
     yield _HEADINGS["photo"], f"{photo['session']}: {photo['photo']}{taken}"
     seen = _("{seen} seen + {hidden} hidden")
-    told_of = seen.format(seen=number(photo["seen"]), hidden=number(photo["hidden"]))
+    plants = seen.format(seen=number(photo["seen"]), hidden=number(photo["hidden"]))
     if photo["correction"] is not None:
         by = _(" {change} by {audit}")
-        told_of += by.format(change=output.signed(photo["correction"]), audit=photo["audit"])
+        plants += by.format(change=output.signed(photo["correction"]), audit=photo["audit"])
     whole = photo["seen"] + photo["hidden"] + (photo["correction"] or 0)
     if whole != counted:
         part = _(" = {whole} in the photo, {n} of them in this lot")
-        told_of += part.format(whole=number(whole), n=number(counted))
-    yield _HEADINGS["plants"], told_of
+        plants += part.format(whole=number(whole), n=number(counted))
+    yield _HEADINGS["plants"], plants
     for key in ("original", "overlay", "evidence"):
         if photo[key]:
             yield _HEADINGS[key], photo[key]
     yield _HEADINGS["model"], f"{photo['model']} (sha256 {photo['model_sha256'][:12]})"
     yield _HEADINGS["settings"], photo["config_hash"][:12]
     for warning in photo["warnings"]:
-        yield _HEADINGS["warning"], warning
+        yield _HEADINGS["warning"], told(warning)
 
 
 def _named(lot: Tree) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from demeter_cli.language import N_
+from demeter_cli.language import N_, _
 
 
 class Format(StrEnum):
@@ -36,7 +36,8 @@ def _seconds(text: str | float) -> float:
     except ValueError:
         seconds = math.nan
     if not seconds >= 0:
-        raise typer.BadParameter(f"{text!r} is no number of seconds like 90, and not the word forever")
+        bad = _("{text!r} is no number of seconds like 90, and not the word forever")
+        raise typer.BadParameter(bad.format(text=text))
     return seconds
 
 

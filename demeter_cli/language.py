@@ -42,6 +42,9 @@ def use(language: str) -> None:
     """From now on, texts are in this language; in English where it is no key of `LANGUAGES`."""
     global _chosen  # noqa: PLW0603  one program speaks one language at a time
     _chosen = language if language in LANGUAGES else "en"
+    # Typer asks gettext for the few words of its own; it finds them where the locale, too, is Spanish.
+    gettext.bindtextdomain("demeter", str(LOCALES))
+    gettext.textdomain("demeter" if _chosen == "es" else "messages")
 
 
 def chosen() -> str:
@@ -138,6 +141,11 @@ def day(value: dt.date) -> str:
     return f"{value:%d/%m/%Y}" if _chosen == "es" else f"{value:%Y-%m-%d}"
 
 
+def month(value: dt.date) -> str:
+    """2026-11 in English, 11/2026 in Spanish."""
+    return f"{value:%m/%Y}" if _chosen == "es" else f"{value:%Y-%m}"
+
+
 def moment(value: dt.datetime) -> str:
     """A day and the time on a clock, to the minute."""
     return f"{day(value)} {value:%H:%M}"
@@ -149,7 +157,8 @@ def _recognised(text: str) -> str:
         if found := made.fullmatch(text):
             values = {name: told(value) for name, value in found.groupdict().items()}
             return _without_formats(pattern).format(**values)
-    return text
+    parts = text.split("; ")
+    return "; ".join(map(_recognised, parts)) if len(parts) > 1 else text
 
 
 @lru_cache

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demeter_cli.language import _
 from pipeline.find import printable
 
 if TYPE_CHECKING:
@@ -74,9 +75,8 @@ class Locator:
                 return found
             text = file.read_bytes()[:_MOST_BYTES].decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            output.tell(
-                f"{printable(file)} cannot be read ({error}); photos beside it are located without it."
-            )
+            told = _("{file} cannot be read ({error}); photos are located without it.")
+            output.tell(told.format(file=printable(file), error=error))
             return found
         separator = ";" if text.partition("\n")[0].count(";") else ","
         for number, row in enumerate(csv.reader(text.splitlines(), delimiter=separator), 1):
@@ -86,7 +86,8 @@ class Locator:
             place = self.places.on_label(cells[1]) if len(cells) > 1 else None
             if place is None:
                 named = printable(" ".join(cells[1:2]))
-                output.tell(f"{printable(file)}, line {number}: there is no place {named!r}.")
+                told = _("{file}, line {number}: there is no place {place!r}.")
+                output.tell(told.format(file=printable(file), number=number, place=named))
                 continue
             found[cells[0]] = place
         return found

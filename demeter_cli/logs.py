@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections import deque
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -125,6 +126,11 @@ def _file_handler(wanted: LogFile) -> logging.Handler:
                 self.told = True
                 reason = getattr(sys.exception(), "strerror", None) or type(sys.exception()).__name__
                 sys.stderr.write(f"warning: the log file {wanted.path} cannot be written: {reason.lower()}\n")
+
+        def close(self) -> None:
+            for _again in range(2):  # what cannot be written must not keep its lock from being given back
+                with suppress(OSError):
+                    super().close()
 
         def _console_log(self, msg: str, stack: bool = False) -> None:
             """Its own words about a rotation that failed; the line itself is written all the same."""

@@ -56,6 +56,17 @@ class DemeterGroup(TyperGroup):
         super().__init__(*arguments, **named)
         complete_codes(self)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        from demeter_cli import language
+        from demeter_cli.environment import language_wanted
+
+        language.use(language_wanted(None))  # `--config` may say otherwise; for help it comes too late
+        if language.chosen() != "en":
+            from demeter_cli.helping import translate_help
+
+            translate_help(self)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)

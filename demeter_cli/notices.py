@@ -137,7 +137,7 @@ def _kind(error: BaseException) -> str:
         return f"it answered {error.code}"
     if isinstance(error, smtplib.SMTPResponseException):
         return f"the mail server answered {error.smtp_code}"
-    reason = getattr(error, "reason", error)
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, ssl.SSLCertVerificationError):
         return "its certificate is not trusted"
     return getattr(reason, "strerror", None) or type(reason).__name__

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import json
 import logging
 import sys
@@ -12,11 +10,20 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from textwrap import wrap as wrap_words
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +31,8 @@ from demeter_cli.language import _, day, moment, number, told
 from demeter_cli.terminal import write_utf8
 from demeter_cli.vocabulary import word
 from pipeline.errors import StorageError
+from pipeline.printable import harmless
+from pipeline.words import Sentence
 
 if TYPE_CHECKING:
     from pipeline.types import PhotoFailure
@@ -49,6 +58,10 @@ STATUS_STYLES = {
     "refused": "red",
     "failed": "bold red",
 }
+
+
+# What a spreadsheet takes for the beginning of a formula, the wide forms of Asian keyboards included.
+FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")
 
 
 class _Console(Console):
@@ -101,13 +114,12 @@ def save_json(path: Path, value: Any) -> None:
 
 def print_csv(rows: Iterable[Row], columns: Sequence[str], *, heading: bool = True) -> None:
     """Plain UTF-8 with a header. Cells that a spreadsheet would run as a formula are quoted with '."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    if heading:
-        writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(row.get(column)) for column in columns])
-    _write(buffer.getvalue().encode("utf-8", "backslashreplace").decode("utf-8"))
+    lines = [
+        *([columns] if heading else []),
+        *([_cell(row.get(column)) for column in columns] for row in rows),
+    ]
+    text = "".join(",".join(map(_quoted, cells)) + "\n" for cells in lines)
+    _write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def save_text(text: str, path: Path | None) -> None:
@@ -125,11 +137,16 @@ def save_text(text: str, path: Path | None) -> None:
         ) from error
 
 
+def _quoted(cell: str) -> str:
+    """csv.writer leaves a lone carriage return bare, and readers take it for the end of a line."""
+    return '"' + cell.replace('"', '""') + '"' if any(sign in cell for sign in ',"\r\n') else cell
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""
     text = str(_plain(value)) if isinstance(value, dt.datetime | dt.date | Decimal) else str(value)
-    return f"'{text}" if isinstance(value, str) and text[:1] in tuple("=+-@\t\r") else text
+    return f"'{text}" if isinstance(value, str) and text[:1] in FORMULA_STARTS else text
 
 
 def _plain(value: Any) -> Any:
@@ -141,7 +158,8 @@ def _plain(value: Any) -> Any:
 
 
 def _write(text: str) -> None:
-    write_utf8(sys.stdout, text)
+    """A terminal gets nothing that it would obey; a file or a pipe gets every byte."""
+    write_utf8(sys.stdout, harmless(text) if sys.stdout.isatty() else text)
 
 
 def print_table(
@@ -230,7 +248,9 @@ def report_problem(sentence: str) -> None:
 
 
 def _shown(key: str, value: Any) -> Text:
-    return Text(_written(key, value), style=STATUS_STYLES.get(str(value), "") if key == "status" else "")
+    return Text(
+        harmless(_written(key, value)), style=STATUS_STYLES.get(str(value), "") if key == "status" else ""
+    )
 
 
 def _written(key: str, value: Any) -> str:
@@ -249,12 +269,24 @@ def _written(key: str, value: Any) -> str:
             written = day(value)
         case str() if key in WORDS:
             written = word(value)
+        case Sentence():
+            written = told(value)
     return written
 
 
 def say(message: str, *, wrap: bool = True) -> None:
     """A line of results for people. `wrap=False` keeps a path in one piece, to be copied."""
     _print_line(_Console(highlight=False, emoji=False, markup=False), message, wrap)
+
+
+def say_beside(heading: str, text: str) -> None:
+    """A line of results with its heading; on a terminal, what goes on below stands under the text."""
+    console = _Console(highlight=False, emoji=False, markup=False)
+    width = console.width - len(heading) - 1 if console.is_terminal else len(text) + 1
+    lines = wrap_words(text, max(width, 20), break_long_words=False, break_on_hyphens=False) or [""]
+    for position, line in enumerate(lines):
+        shown = heading if position == 0 else " " * len(heading)
+        console.print(f"{shown} {line}", soft_wrap=True)
 
 
 def be_quiet(quiet: bool) -> None:
@@ -273,33 +305,43 @@ def tell(message: str) -> None:
 
 def _print_line(console: Console, message: str, wrap: bool) -> None:
     """On a terminal, lines break between words; in a file or pipe, they stay whole."""
-    console.print(message, soft_wrap=not (wrap and console.is_terminal))
+    console.print(harmless(message), soft_wrap=not (wrap and console.is_terminal))
 
 
 Advance = Callable[[int], None]  # called after each photo with the plants found in it
 
 
+class _Rate(ProgressColumn):
+    """Photos a minute, over the last half minute."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else _("{n}/min").format(n=number(task.speed * 60)))
+
+
 @contextmanager
 def photo_progress(total: int) -> Iterator[Advance]:
-    """Photos, rate and time left on a terminal; nothing under cron. It disappears when done."""
+    """Photos, plants, rate and time left on a terminal; nothing under cron. It disappears when done.
+
+    On a narrow terminal the figures stay, and the bar and the rate go.
+    """
     console = _Console(stderr=True)
     plants = 0
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
+    columns: list[ProgressColumn] = [
         MofNCompleteColumn(),
         TextColumn(_("photos")),
         TextColumn(_("{task.fields[plants]} plants")),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task(_("Counting"), total=total, plants=0)
+        TimeRemainingColumn(compact=True),
+    ]
+    if console.width >= 60:
+        columns[:0] = [TextColumn("{task.description}"), BarColumn(bar_width=20)]
+    if console.width >= 80:
+        columns[-1:-1] = [_Rate()]
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(_("Counting"), total=total, plants="0")
 
         def advance(found: int) -> None:
             nonlocal plants
             plants += found
-            progress.update(task, advance=1, plants=plants)
+            progress.update(task, advance=1, plants=number(plants))
 
         yield advance

@@ -12,6 +12,7 @@ import typer
 
 from demeter_cli.formats import Format
 from demeter_cli.language import N_, _
+from demeter_cli.language import number as written
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -91,8 +92,8 @@ def print_lines(rows: Iterable[dict[str, Any]], title: str) -> None:
 
 
 def amount(money: Decimal | None) -> str:
-    """For people: 12,345.50. Machines get the plain number."""
-    return "" if money is None else f"{money:,.2f}"
+    """For people: 12,345.50, or 12.345,50. Machines get the plain number."""
+    return "" if money is None else written(money, 2)
 
 
 def parse_amount(text: str, option: str) -> Decimal:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from demeter_cli import output
 from demeter_cli.completing import renew_codes
+from demeter_cli.language import _
 from demeter_cli.settings import Settings, os_login, shipped
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ def _fill_new_database(url: str, settings: Settings) -> None:
         fcntl.flock(mark, fcntl.LOCK_EX)  # of several first commands, one
         if not _filling(settings).exists():
             return  # another one did it while we waited
-        output.tell(f"New database in {settings.data_dir}: creating tables and loading the demo nursery.")
+        new = _("New database in {data_dir}: creating tables and loading the demo nursery.")
+        output.tell(new.format(data_dir=settings.data_dir))
         migrate.upgrade(url)
         with connect(url) as connection:
             for folder in ("seeds", "seeds/demo"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from demeter_cli import output
-from demeter_cli.language import N_, _, day, moment, n_, number
+from demeter_cli.language import N_, _, day, moment, month, n_, number
 from demeter_cli.vocabulary import word
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def show_state(config: Path | None) -> None:
     with open_database(settings) as connection:
         found = overview(connection)
     for heading, text in _lines(found, settings):
-        output.say(f"{_(heading):<{_WIDEST}} {text}", wrap=False)
+        output.say_beside(f"{_(heading):<{_WIDEST}}", text)
 
 
 def _beginning(settings: Settings) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _lines(found: Overview, settings: Settings) -> Iterator[tuple[str, str]]:
     if waiting := list(_waiting(found)):
         yield N_("Waiting"), "; ".join(waiting)
     if found.closed is not None:
-        yield N_("Closed"), _("up to {month}").format(month=f"{found.closed:%Y-%m}")
+        yield N_("Closed"), _("up to {month}").format(month=month(found.closed))
     yield from zip((N_("Next"), "", ""), _next(found, now), strict=False)
     yield N_("Help"), "demeter --help"
 
@@ -127,6 +127,8 @@ def _waiting(found: Overview) -> Iterator[str]:
 
 def _next(found: Overview, now: dt.datetime) -> Iterator[str]:
     """What to do, the most urgent first."""
+    if found.last_run is not None and found.last_run.status in ("failed", "interrupted"):
+        yield _("the last run did not finish: run it again, it does the rest")
     if found.undecided:
         yield _("demeter photos list, then demeter photos accept or reject")
     for status in found.waiting:
@@ -134,7 +136,7 @@ def _next(found: Overview, now: dt.datetime) -> Iterator[str]:
     last_month = (now.date().replace(day=1) - dt.timedelta(days=1)).replace(day=1)
     if found.stocked and (found.closed is None or found.closed < last_month):
         yield _("demeter reconcile, then demeter period close: {month} is over").format(
-            month=f"{last_month:%Y-%m}"
+            month=month(last_month)
         )
     if not found.stocked:
         yield _("demeter process PHOTOS counts photos and books them")

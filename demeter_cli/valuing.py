@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from demeter_cli.language import N_
+from demeter_cli.language import N_, _, n_, number
 from demeter_cli.pricing import amount
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def print_values(found: list[Valued], title: str, currency: str) -> None:
         "state": N_("state"),
         "plants": N_("plants"),
         "price": N_("price"),
-        "value": f"value {currency.upper()}",
+        "value": _("value {currency}").format(currency=currency.upper()),
     }
-    total = {"place": "all", "plants": sum(one.row.plants for one in found), "value": _sum(summed)}
+    total = {"place": _("all"), "plants": sum(one.row.plants for one in found), "value": _sum(summed)}
     output.print_table(
         rows,
         columns,
@@ -82,7 +82,7 @@ def print_values(found: list[Valued], title: str, currency: str) -> None:
 def _value(one: Valued) -> str:
     """A lot without a price has no value; on a narrow terminal the price's column is not there to say so."""
     if one.price is None:
-        return "no price"
+        return _("no price")
     return amount(one.worth) if one.sellable else ""
 
 
@@ -93,17 +93,22 @@ def _sum(summed: Totals) -> str:
 def _footnotes(summed: Totals, currency: str) -> list[str]:
     notes = []
     if summed.valued:
-        notes += [f"{_plants(summed.valued)} worth {amount(summed.value)} {currency}, wholesale, before VAT."]
-    if summed.waiting:
+        worth = _("{plants} worth {amount} {currency}, wholesale, before VAT.")
         notes.append(
-            f"{_plants(summed.waiting)} not in a state to be sold yet: {amount(summed.potential)} {currency}."
+            worth.format(plants=_plants(summed.valued), amount=amount(summed.value), currency=currency)
+        )
+    if summed.waiting:
+        young = _("{plants} not in a state to be sold yet: {amount} {currency}.")
+        notes.append(
+            young.format(plants=_plants(summed.waiting), amount=amount(summed.potential), currency=currency)
         )
     if summed.unpriced:
-        notes.append(f"{_plants(summed.unpriced)} without a price, and in no sum.")
+        notes.append(_("{plants} without a price, and in no sum.").format(plants=_plants(summed.unpriced)))
     if summed.ambiguous:
-        notes.append(f"* {_plants(summed.ambiguous)} whose price is ambiguous; the lowest was taken.")
+        doubtful = _("* {plants} whose price is ambiguous; the lowest was taken.")
+        notes.append(doubtful.format(plants=_plants(summed.ambiguous)))
     return notes
 
 
-def _plants(number: int) -> str:
-    return "1 plant" if number == 1 else f"{number:,} plants"
+def _plants(count: int) -> str:
+    return n_("{n} plant", "{n} plants", count).format(n=number(count))

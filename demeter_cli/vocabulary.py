@@ -20,6 +20,8 @@ _MARKED = (
     *(N_("drawn"), N_("recorded"), N_("applied"), N_("withdrawn")),
     # seasons
     *(N_("Dec–Feb"), N_("Mar–May"), N_("Jun–Aug"), N_("Sep–Nov")),
+    # bays
+    *(N_("greenhouse"), N_("shadehouse"), N_("open_field"), N_("tunnel")),
     # people, runs, changes
     *(N_("admin"), N_("supervisor"), N_("worker"), N_("viewer"), N_("system")),
     *(N_("running"), N_("finished"), N_("interrupted")),

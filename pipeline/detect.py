@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -40,6 +41,7 @@ def load_detector(config: PipelineConfig) -> Detector:
         raise ModelError(f"{card.weights} finds no plants: its card says task {card.task!r}, not 'detect'")
     match runtime_of(config.detector):
         case "openvino":
+            _keep_openvino_to_itself()
             from pipeline.openvino_models import OpenVinoDetector
 
             return OpenVinoDetector(card, config)
@@ -77,9 +79,18 @@ def load_segmenter(config: PipelineConfig) -> Segmenter:
         raise ModelError(
             f"{card.weights} cannot be used: {error}; correct the classes in its card"
         ) from error
+    _keep_openvino_to_itself()
     from pipeline.openvino_models import OpenVinoSegmenter
 
     return OpenVinoSegmenter(card, config)
+
+
+def _keep_openvino_to_itself() -> None:
+    """Before it is imported, which it would tell Google Analytics, unasked and from every worker.
+
+    Where its telemetry cannot be imported, OpenVINO goes without. It also fails for a user without a home.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def runtime_of(choice: ModelChoice) -> str:

@@ -24,6 +24,7 @@ from PIL import Image, JpegImagePlugin, TiffImagePlugin
 from pipeline.errors import PhotoError
 from pipeline.find import printable
 from pipeline.types import Gps, PhotoInfo
+from pipeline.words import Sentence
 
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -83,7 +84,9 @@ def read_info(path: Path) -> PhotoInfo:
         with path.open("rb") as file:
             header = read_header(file, path)
     except OSError as error:
-        raise PhotoError(f"{printable(path)} cannot be read: {error.strerror}.") from error
+        raise PhotoError(
+            Sentence("{shown} cannot be read: {strerror}.", shown=printable(path), strerror=error.strerror)
+        ) from error
     width, height = header.upright
     exif = header.exif
     return PhotoInfo(
@@ -96,25 +99,42 @@ def read_header(file: BinaryIO, path: Path) -> Header:
     size = file.seek(0, io.SEEK_END)
     if size > MAX_BYTES:
         raise PhotoError(
-            f"{printable(path)} has {size / 1e6:,.0f} MB, which is no photo:"
-            f" the limit is {MAX_BYTES / 1e6:,.0f} MB; send a smaller copy."
+            Sentence(
+                "{path} has {size:,.0f} MB, which is no photo: the limit is {most:,.0f} MB;"
+                " send a smaller copy.",
+                path=path,
+                size=size / 1e6,
+                most=MAX_BYTES / 1e6,
+            )
         )
     file.seek(0)
     start = file.read(16)
     file.seek(0)
     name = _format(start)
     if name is None:
-        what = "holds no photo" if start else "is empty (0 bytes)"
-        raise PhotoError(f"{printable(path)} {what}: JPEG, PNG, WebP, TIFF and HEIC can be counted.")
+        what = Sentence("holds no photo") if start else Sentence("is empty (0 bytes)")
+        raise PhotoError(
+            Sentence(
+                "{shown} {problem}: JPEG, PNG, WebP, TIFF and HEIC can be counted.",
+                shown=printable(path),
+                problem=what,
+            )
+        )
     try:
         with _no_comments():
             header = _READERS[name](file)
     except GARBAGE as error:
         raise PhotoError(
-            f"{printable(path)} starts like a {name} image, but is damaged or cut off: copy it again."
+            Sentence(
+                "{path} starts like a {name} image, but is damaged or cut off: copy it again.",
+                path=path,
+                name=name,
+            )
         ) from error
     if header.width < 1 or header.height < 1:
-        raise PhotoError(f"{printable(path)} is a {name} image without pixels: copy it again.")
+        raise PhotoError(
+            Sentence("{path} is a {name} image without pixels: copy it again.", path=path, name=name)
+        )
     return header
 
 

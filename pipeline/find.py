@@ -49,7 +49,7 @@ def count_photos(paths: Sequence[Path | str]) -> int:
 
 def photo_paths(folder: Path) -> Iterator[Path]:
     """The files below a folder that look like photos, unread; none if it is not there."""
-    return (entry for entry in _walk(folder) if isinstance(entry, Path))
+    return (entry for entry in _walk(folder, (os.path.realpath(folder),)) if isinstance(entry, Path))
 
 
 def own_folder(folder: Path) -> None:
@@ -60,7 +60,7 @@ def own_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # The photos first, then the mark: a second process that draws here marks before it draws.
-        photos = any(isinstance(entry, Path) for entry in _walk(folder))
+        photos = any(isinstance(entry, Path) for entry in _walk(folder, (os.path.realpath(folder),)))
         mark = folder / OWN_MARK
         if photos and not mark.exists():
             raise StorageError(
@@ -84,9 +84,10 @@ def own_folder(folder: Path) -> None:
 def _sources(paths: Sequence[Path | str]) -> list[Iterator[Entry]]:
     """One lazy source per path. Raises NoPhotos with a sentence for each path that leads nowhere."""
     sources, mistakes = [], []
+    roots = tuple(os.path.realpath(_fixed(Path(path))) for path in paths)
     for path in paths:
         try:
-            sources.append(_source(Path(path)))
+            sources.append(_source(Path(path), roots))
         except NoPhotos as error:
             mistakes.append(str(error))
     if not paths:
@@ -96,14 +97,36 @@ def _sources(paths: Sequence[Path | str]) -> list[Iterator[Entry]]:
     return sources
 
 
-def _source(path: Path) -> Iterator[Entry]:
+def _fixed(path: Path) -> Path:
+    """A pattern's folder, down to its first `*`; any other path as it is."""
+    if os.path.exists(path):  # noqa: PTH110  unlike Path's, it takes a name that is too long for one that is not there
+        return path
+    parts = path.parts
+    return Path(*parts[: next((i for i, part in enumerate(parts) if _MAGIC.search(part)), len(parts))])
+
+
+def _leads_out(path: Path, roots: Sequence[str]) -> bool:
+    """Whether it is a link, or lies behind one, out of all that was named.
+
+    Who may put a link into a folder of photos may not read by it what only the batch may.
+    """
+    real = os.path.realpath(path)
+    return not any(os.path.commonpath((real, root)) == root for root in roots)
+
+
+def _led_out(path: Path) -> PhotoFailure:
+    why = "is a link out of the folders that were named: name the folder it leads to as well, or remove it."
+    return _failure(path, why)
+
+
+def _source(path: Path, roots: Sequence[str]) -> Iterator[Entry]:
     """What one path leads to. Folders are listed only as far as the first photo. Raises NoPhotos."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         if path.is_symlink():
             raise NoPhotos(Sentence("{path} is a link to a file that does not exist.", path=path)) from None
-        return _matches(path)
+        return _matches(path, roots)
     except OSError as error:
         raise NoPhotos(
             Sentence("{path} cannot be opened: {strerror}.", path=path, strerror=error.strerror)
@@ -111,9 +134,12 @@ def _source(path: Path) -> Iterator[Entry]:
     if not stat.S_ISDIR(mode):
         return iter((path,))
     return _peek(
-        _walk(path),
-        f"{printable(path)} holds no photo ({', '.join(sorted(EXTENSIONS))}); hidden files and Demeter's own"
-        " pictures do not count.",
+        _walk(path, roots),
+        Sentence(
+            "{folder} holds no photo ({kinds}); hidden files and Demeter's own pictures do not count.",
+            folder=printable(path),
+            kinds=", ".join(sorted(EXTENSIONS)),
+        ),
     )
 
 
@@ -128,8 +154,8 @@ def _peek(entries: Iterator[Entry], complaint: str) -> Iterator[Entry]:
     raise NoPhotos(" ".join(reasons) or complaint)
 
 
-def _walk(top: Path) -> Iterator[Entry]:
-    """Files that look like photos. Follows links, but enters each folder once, so loops end."""
+def _walk(top: Path, roots: Sequence[str]) -> Iterator[Entry]:
+    """Files that look like photos. Follows links within `roots`, but enters each folder once: loops end."""
     entered: set[str] = set()
     folders = [top]
     while folders:
@@ -150,6 +176,10 @@ def _walk(top: Path) -> Iterator[Entry]:
         for entry in entries:
             if _is_hidden(entry.name):
                 continue
+            if entry.is_symlink() and _leads_out(folder / entry.name, roots):
+                if _is_folder(entry) or Path(entry.name).suffix.lower() in EXTENSIONS:
+                    yield _led_out(folder / entry.name)
+                continue
             if _is_folder(entry):
                 inner.append(folder / entry.name)
             elif Path(entry.name).suffix.lower() in EXTENSIONS:
@@ -157,7 +187,7 @@ def _walk(top: Path) -> Iterator[Entry]:
         folders += reversed(inner)
 
 
-def _matches(pattern: Path) -> Iterator[Entry]:
+def _matches(pattern: Path, roots: Sequence[str]) -> Iterator[Entry]:
     """What a pattern matches. Raises NoPhotos if that is nothing, or if it is not a pattern.
 
     Only photo extensions, as in a folder, unless the pattern itself ends in another one (`*.jfif`).
@@ -177,13 +207,17 @@ def _matches(pattern: Path) -> Iterator[Entry]:
         ) from error
     matches.sort(key=lambda match: [_natural(part) for part in match.parts])
     named = bool(wanted.suffix) and not _MAGIC.search(wanted.suffix)
-    return _peek(_expand(matches, named), f"{shown} matches no photo: check the spelling.")
+    return _peek(
+        _expand(matches, named, roots), Sentence("{shown} matches no photo: check the spelling.", shown=shown)
+    )
 
 
-def _expand(matches: Iterable[Path], named: bool) -> Iterator[Entry]:
+def _expand(matches: Iterable[Path], named: bool, roots: Sequence[str]) -> Iterator[Entry]:
     for match in matches:
-        if match.is_dir():
-            yield from _walk(match)
+        if _leads_out(match, roots):
+            yield _led_out(match)
+        elif match.is_dir():
+            yield from _walk(match, roots)
         elif named or match.suffix.lower() in EXTENSIONS:
             yield match
 
@@ -248,15 +282,17 @@ def _open_without_waiting(path: str, flags: int) -> int:
 def _unreadable(path: Path, error: OSError) -> PhotoFailure:
     match error:
         case PermissionError():
-            why = "may not be read by this user: give read permission, or run as its owner."
+            why = Sentence("may not be read by this user: give read permission, or run as its owner.")
         case FileNotFoundError():
-            why = "is gone, or is a link to a file that is: it was there when its folder was listed."
+            why = Sentence(
+                "is gone, or is a link to a file that is: it was there when its folder was listed."
+            )
         case IsADirectoryError():
-            why = "has become a folder: run again."
+            why = Sentence("has become a folder: run again.")
         case _:
-            why = f"cannot be read: {error.strerror}. Check the disk or the card."
+            why = Sentence("cannot be read: {reason}. Check the disk or the card.", reason=error.strerror)
     return _failure(path, why)
 
 
 def _failure(path: Path, why: str) -> PhotoFailure:
-    return PhotoFailure(Photo(path, "", 0), f"{printable(path)} {why}")
+    return PhotoFailure(Photo(path, "", 0), Sentence("{photo} {problem}", photo=printable(path), problem=why))

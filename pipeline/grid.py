@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pipeline.types import ContainerCount, ContainerKind, PhotoResult, PhotoStatus
+from pipeline.words import Sentence
 
 NAMES = {
-    ContainerKind.BOX: ("crate", "places"),
-    ContainerKind.PLUG_TRAY: ("tray", "cells"),
-    ContainerKind.SEEDLING_TRAY: ("tray", "cells"),
+    ContainerKind.BOX: (Sentence("crate"), Sentence("places")),
+    ContainerKind.PLUG_TRAY: (Sentence("tray"), Sentence("cells")),
+    ContainerKind.SEEDLING_TRAY: (Sentence("tray"), Sentence("cells")),
 }
 # A container that comes nearer to the frame than this share of the photo's side may go on behind it.
 NEAR_FRAME = 0.01
@@ -57,14 +58,30 @@ def lies_within(count: ContainerCount, size: tuple[int, int]) -> bool:
 
 def _warnings(counts: tuple[ContainerCount, ...]) -> list[str]:
     """One sentence for each kind of container of which some hold too many plants."""
-    sentences = []
+    sentences: list[str] = []
     for kind, (name, places) in NAMES.items():
         full = [c for c in counts if c.container.kind is kind and c.cells is not None and c.total > c.cells]
         if not full:
             continue
         worst = max(count.total for count in full)
-        told = f"{worst} plants in a {name} of {full[0].cells} {places}"
-        if len(full) > 1:
-            told += f", and {len(full) - 1} more {name}{'s' if len(full) > 2 else ''} with too many"
-        sentences.append(f"{told}; look at its picture, and at the bin type of the place")
+        told = {"plants": worst, "name": name, "cells": full[0].cells, "places": places}
+        if len(full) == 1:
+            sentences.append(
+                Sentence(
+                    "{plants} plants in a {name} of {cells} {places};"
+                    " look at its picture, and at the bin type of the place",
+                    **told,
+                )
+            )
+            continue
+        sentences.append(
+            Sentence.counted(
+                "{plants} plants in a {name} of {cells} {places}, and {n} more {name} with too many;"
+                " look at its picture, and at the bin type of the place",
+                "{plants} plants in a {name} of {cells} {places}, and {n} more {name}s with too many;"
+                " look at its picture, and at the bin type of the place",
+                len(full) - 1,
+                **told,
+            )
+        )
     return sentences

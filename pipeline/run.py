@@ -238,8 +238,12 @@ def _blame(suspect: Photo, cause: str, todo: _Todo) -> Iterator[PhotoOutcome]:
         )
         todo.again.append(suspect)
     else:
-        reason = f"{printable(suspect.path)} ended its worker process {DEATHS_PER_PHOTO} times ({cause}); "
-        reason += "try --workers 1"
+        reason = Sentence(
+            "{photo} ended its worker process {n} times ({cause}); try --workers 1",
+            photo=printable(suspect.path),
+            n=DEATHS_PER_PHOTO,
+            cause=cause,
+        )
         yield PhotoFailure(suspect, reason, crashed=True, tries=DEATHS_PER_PHOTO)
 
 

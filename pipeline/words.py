@@ -5,7 +5,9 @@ A leaf that loads nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum, StrEnum
+from functools import reduce
 from typing import Any
 
 
@@ -39,6 +41,12 @@ class Sentence(str):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Sentence._made, (self.one, self.pattern, self.values)
+
+
+def joined(sentences: Iterable[str]) -> str:
+    """One after the other, with semicolons; each can still be translated."""
+    told = list(sentences)
+    return reduce(lambda one, other: Sentence("{one}; {other}", one=one, other=other), told) if told else ""
 
 
 def marked(pattern: str) -> str:

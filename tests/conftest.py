@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from demeter_cli import language
+
 # Busy machines are slow; a property that holds late still holds.
 settings.register_profile("demeter", deadline=None)
 settings.load_profile("demeter")
@@ -40,6 +42,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     for name in ("LC_ALL", "LC_MESSAGES", "LANGUAGE"):  # tests read English unless they ask for Spanish
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LANG", "C.UTF-8")
+    language.use("en")  # a command in this process may have spoken Spanish
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
 
 

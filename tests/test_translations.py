@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import gettext
 import io
 import pickle
+import re
+from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +17,8 @@ from demeter_cli import language
 from demeter_cli.language import _, n_, number, percent, speaking, told
 from pipeline.words import Sentence
 from tools import make_translations as translations
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_every_marked_text_has_its_spanish_and_the_same_values() -> None:
@@ -97,3 +103,84 @@ def test_a_sentence_comes_whole_through_a_pipe() -> None:
     assert came == sent
     with speaking("es"):
         assert told(came) == "1 etiqueta en Fecha"
+
+
+# What administrators alone see, like logs, is English.
+ADMINISTRATORS = {
+    *(f"commands/{name}.py" for name in ("database", "doctor", "model", "runs", "schedule", "seed")),
+    *(f"commands/{name}.py" for name in ("settings", "speed", "storage")),
+    *("evaluation.py", "doctor.py", "doctor_database.py", "scheduling.py"),
+}
+SAYING = {"say", "say_beside", "tell", "confirm", "BadParameter"}
+
+
+def test_every_text_that_a_screen_shows_is_marked() -> None:
+    unmarked = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sorted((ROOT / "demeter_cli").rglob("*.py"))
+        if path.relative_to(ROOT / "demeter_cli").as_posix() not in ADMINISTRATORS
+        for line in unmarked_lines(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert unmarked == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'output.say("Nothing stands there.")',
+        'output.tell(f"{n} photos")',
+        'output.say("done" if all_ else "not done")',
+        'raise typer.BadParameter("say why")',
+        'COLUMNS = {"place": "place"}',
+        'columns |= {"size": "size"}',
+        'output.print_table(rows, {"place": "place"})',
+        'output.print_table(rows, columns, title=f"Stock of {day}")',
+    ],
+)
+def test_every_way_to_show_an_unmarked_text_is_recognised(source: str) -> None:
+    assert list(unmarked_lines(ast.parse(source))) == [1]
+
+
+def test_no_text_is_marked_inside_an_f_string_where_it_would_not_be_gathered() -> None:
+    lost = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for folder in ("demeter_cli", "db", "pipeline")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for outer in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(outer, ast.JoinedStr)
+        for node in ast.walk(outer)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if node.func.id in {"_", "n_", "N_", "Sentence"}
+        and any(isinstance(given, ast.Constant) for given in node.args)
+    ]
+    assert lost == []
+
+
+def unmarked_lines(tree: ast.AST) -> Iterator[int]:
+    """Lines in which a text with words in it is shown as it stands."""
+    for node in ast.walk(tree):
+        shown: list[ast.expr] = []
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name), args=args, keywords=named):
+                if name in SAYING:
+                    shown = args[:1]
+                elif name == "print_table":
+                    shown = [*args[1:2], *(one.value for one in named if one.arg in ("title", "columns"))]
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AugAssign(target=ast.Name(id=name), value=value)
+            ) if name.lower().endswith("columns"):
+                shown = [value]
+        if any(is_bare(text) for text in shown):
+            yield node.lineno
+
+
+def is_bare(node: ast.AST) -> bool:
+    match node:
+        case ast.Constant(value=str(text)):
+            return re.search(r"[A-Za-z]{3,}", text) is not None
+        case ast.JoinedStr(values=parts) | ast.Dict(values=parts):
+            return any(is_bare(part) for part in parts if not isinstance(part, ast.FormattedValue))
+        case ast.IfExp(body=one, orelse=other) | ast.BinOp(left=one, right=other):
+            return is_bare(one) or is_bare(other)
+    return False

@@ -87,6 +87,7 @@ def test_the_wheel_carries_code_configuration_seeds_and_models_and_nothing_else(
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert any(re.fullmatch(r"db/migrations/versions/r\d{4}_\w+\.py", name) for name in names)
     assert "db/migrations/script.py.mako" in names
+    assert "demeter_cli/locale/es_AR/LC_MESSAGES/demeter.mo" in names
 
 
 def test_the_models_together_are_small_enough_to_ship(wheel: Path) -> None:

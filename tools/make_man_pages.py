@@ -33,10 +33,11 @@ def pages(path: str, command: Any) -> Iterator[tuple[str, str]]:
 
 def page(path: str, command: Any) -> str:
     first, *rest = inspect.cleandoc(command.help or "").split("\n\n")
+    brief = " ".join(first.split()).partition(". ")[0].rstrip(".")
     lines = [
         f'.TH {quoted(path.replace(" ", "-").upper())} 1 "" {quoted("demeter " + version("demeter"))} ""',
         ".SH NAME",
-        f"{escaped(path.replace(' ', '-'))} \\- {escaped(' '.join(first.split()).partition('. ')[0].rstrip('.'))}",
+        f"{escaped(path.replace(' ', '-'))} \\- {escaped(brief)}",
         ".SH SYNOPSIS",
         f".B {escaped(usage(path, command))}",
     ]
@@ -77,6 +78,7 @@ def option(param: Any) -> Iterator[str]:
 def escaped(text: str) -> str:
     """Text for troff: hyphens that can be copied, no line that begins like a request."""
     safe = text.replace("\\", "\\e").replace("-", "\\-")
+    safe = "".join(char if char.isascii() else f"\\[u{ord(char):04X}]" for char in safe)
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in safe.split("\n"))
 
 

@@ -15,10 +15,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import typer
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+
+from demeter_cli.helping import help_texts
+from demeter_cli.main import app
 
 ROOT = Path(__file__).parents[1]
 CATALOGUE = ROOT / "demeter_cli/locale/es_AR/LC_MESSAGES/demeter.po"
@@ -44,6 +48,8 @@ def gathered() -> Catalog:
         found = extract_from_dir(ROOT / package, METHODS, OPTIONS, KEYWORDS, ("Note:",))
         for name, _line, message, comments, context in found:
             template.add(message, None, [(f"{package}/{name}", None)], [], comments, context=context)
+    for text in help_texts(typer.main.get_command(app)):
+        template.add(text, None, [("help", None)])
     return template
 
 

@@ -54,8 +54,10 @@ def doctor(
         for one in checks
         if not quiet or one.state != "ok"
     ]
-    if rows or output_format is not Format.TABLE:
+    if output_format is not Format.TABLE:
         _print(rows, COLUMNS, output_format)
+    elif rows:
+        _print_checks(rows)
     if any(one.state == "fail" for one in checks):
         raise typer.Exit(ExitCode.MISMATCH)
 
@@ -92,6 +94,16 @@ def _notify(settings: Settings) -> None:
     if refused:
         raise typer.Exit(ExitCode.MISMATCH)
     output.say("Delivered. Look whether it arrived; the ping was sent as a log entry, which alarms nobody.")
+
+
+def _print_checks(rows: list[dict[str, str]]) -> None:
+    """What to do stands below: beside the rest it would get a column of a few letters on a phone."""
+    from demeter_cli import output
+
+    output.print_table(rows, {name: name for name in COLUMNS if name != "remedy"})
+    for row in rows:
+        if row["remedy"]:
+            output.say(f"{row['check']}: {row['remedy']}")
 
 
 def _print(rows: list[dict[str, str]], columns: tuple[str, ...], output_format: Format) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from demeter_cli.formats import Format, UserOption
-from demeter_cli.language import N_
+from demeter_cli.language import N_, _, told
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -37,14 +37,14 @@ def photos() -> None:
 
 
 COLUMNS = {
-    "session": "photo",
-    "place": "place",
-    "category": "in",
-    "counted_at": "taken",
-    "expected": "books",
-    "plants": "counted",
-    "interval": "90% range",
-    "status": "status",
+    "session": N_("photo"),
+    "place": N_("place"),
+    "category": N_("in"),
+    "counted_at": N_("taken"),
+    "expected": N_("books"),
+    "plants": N_("counted"),
+    "interval": N_("90% range"),
+    "status": N_("status"),
 }
 CSV_COLUMNS = (
     *("session", "photo", "place", "category", "counted_at", "expected", "plants", "low", "high"),
@@ -101,9 +101,9 @@ def list_photos(
             waits = [(row["session"], row["status"], row["notes"]) for row in rows if row["notes"]]
             for session, state, notes in dict.fromkeys(waits):
                 if state not in ("accepted", "rejected"):
-                    output.say(f"  {session}: {notes}{_next(state, session)}")
+                    output.say(f"  {session}: {told(notes or '')}{_next(state, session)}")
         case Format.TABLE:
-            output.say("No count waits for a decision.")
+            output.say(_("No count waits for a decision."))
 
 
 def _wanted(names: list[str]) -> tuple[bool, list[SessionStatus]]:
@@ -113,9 +113,8 @@ def _wanted(names: list[str]) -> tuple[bool, list[SessionStatus]]:
 
     known = {one.value: one for one in (*WAITING, SessionStatus.DISCARDED)}
     if wrong := [name for name in names if name not in {*known, "proposed"}]:
-        raise typer.BadParameter(
-            f"{wrong[0]!r} is none of proposed, {', '.join(known)}", param_hint="--status"
-        )
+        told_ = _("{name!r} is none of {names}").format(name=wrong[0], names=", ".join(["proposed", *known]))
+        raise typer.BadParameter(told_, param_hint="--status")
     return not names or "proposed" in names, [known[name] for name in names if name in known] or (
         [] if names else list(WAITING)
     )
@@ -233,12 +232,14 @@ def _quantities(given: list[str]) -> dict[str | None, int]:
     """By category of container, None for the only one. Raises BadParameter."""
     found: dict[str | None, int] = {}
     for text in given:
-        category, _, number = text.rpartition("=")
+        category, _equals, number = text.rpartition("=")
         name = category.strip().lower() or None
         if not number.strip().isdecimal() or not 0 <= int(number) <= LARGEST:
-            raise typer.BadParameter(f"{text!r} is no number of plants like 480", param_hint="--quantity")
+            raise typer.BadParameter(
+                _("{text!r} is no number of plants like 480").format(text=text), param_hint="--quantity"
+            )
         if name in found or (found and None in (name, *found)):
-            raise typer.BadParameter("say each container once: segment=480", param_hint="--quantity")
+            raise typer.BadParameter(_("say each container once: segment=480"), param_hint="--quantity")
         found[name] = int(number)
     return found
 
@@ -266,12 +267,17 @@ def _decide(
 
         decided = booking(connection, ZoneInfo(settings.timezone), decide)
     rows: list[dict[str, Any]] = [asdict(one) for one in decided]
-    columns = {"session": "photo", "place": "place", "plants": "counted", "booked": "books changed by"}
+    columns = {
+        "session": N_("photo"),
+        "place": N_("place"),
+        "plants": N_("counted"),
+        "booked": N_("books changed by"),
+    }
     match output_format:
         case Format.JSON:
             output.print_json(rows)
         case Format.CSV:
             output.print_csv(rows, tuple(columns))
         case Format.TABLE:
-            shown = [row | {"booked": f"{row['booked']:+d}"} for row in rows]
+            shown = [row | {"booked": output.signed(row["booked"])} for row in rows]
             output.print_table(shown, columns, figures=("booked",))

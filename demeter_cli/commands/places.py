@@ -14,6 +14,7 @@ from demeter_cli.commands import places_config
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format, UserOption
 from demeter_cli.language import _, n_, number
+from demeter_cli.vocabulary import word
 
 if TYPE_CHECKING:
     from db.seeds import SeedReport
@@ -79,11 +80,11 @@ def tree(
 
 def _bay_line(bay: Mapping[str, Any]) -> str:
     source = _(", {source} map").format(source=bay["source"]) if bay["source"] else ""
-    return f"{bay['code']}  {bay['name']} ({bay['type']}{source}), {_places(bay['places'])}"
+    return f"{bay['code']}  {bay['name']} ({word(bay['type'])}{source}), {_places(bay['places'])}"
 
 
-def _places(number: int) -> str:
-    return f"{number} place{'' if number == 1 else 's'}"
+def _places(count: int) -> str:
+    return n_("{n} place", "{n} places", count).format(n=number(count))
 
 
 def _branches(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -98,7 +99,7 @@ def _branches(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         for row in inside:
             branch = "└" if row is inside[-1] else "├"
             crop = f"  {row['product']}" if row["product"] else ""
-            plants = f", {row['plants']} plants" if row["plants"] else ""
+            plants = _(", {n} plants").format(n=number(row["plants"])) if row["plants"] else ""
             lines.append(f"{stem}{branch}─ {row['code'].removeprefix(bed + '-')}{crop}{plants}")
     return lines
 

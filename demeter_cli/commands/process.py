@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from demeter_cli.formats import Format, WaitOption
+from demeter_cli.language import N_, _, number
+from demeter_cli.vocabulary import word
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -73,7 +75,7 @@ def process(
     from demeter_cli.watching import Watch, watching
 
     if pending == bool(photos):
-        raise typer.BadParameter("name photos, or say --pending to count what is stored already")
+        raise typer.BadParameter(_("name photos, or say --pending to count what is stored already"))
     settings = load_settings(ctx.obj)
     output.be_quiet(quiet)
     how = How(workers, dry_run, accept, wait, quiet, output_format)
@@ -136,7 +138,7 @@ def process_photos(settings: Settings, watch: Watch, asked: Asked, how: How) -> 
             _print_in_a_line(batch.run())
         else:
             shown = store.where(f"processed/{today.isoformat()}")
-            _print(connection, batch.run(), shown, how.output_format)
+            _print(connection, batch.run(), (shown, ZoneInfo(settings.timezone)), how.output_format)
     return batch.exit_code
 
 
@@ -150,21 +152,26 @@ def _print_in_a_line(rows: list[dict[str, Any]]) -> None:
 
     waiting = Counter(row["status"] for row in rows if row["status"] not in FINE)
     if waiting:
-        told = ", ".join(f"{number} {status}" for status, number in sorted(waiting.items()))
-        output.say(f"{len(rows)} photos: {told}; `demeter photos list` shows what each waits for.")
+        told = ", ".join(f"{number(count)} {word(status)}" for status, count in sorted(waiting.items()))
+        waits = _("{n} photos: {told}; `demeter photos list` shows what each waits for.")
+        output.say(waits.format(n=number(len(rows)), told=told))
 
 
-COLUMNS = {"photo": "photo", "place": "place"}
+COLUMNS = {"photo": N_("photo"), "place": N_("place")}
 CSV_COLUMNS = (
     *("photo", "sha256", "place", "seen", "hidden", "total", "low", "high", "seconds", "status"),
     *("known", "booked", "error", "correction", "audit"),
 )
 
 
-def _print(connection: Connection, rows: list[dict[str, Any]], overlays: str, output_format: Format) -> None:
+def _print(
+    connection: Connection, rows: list[dict[str, Any]], shown: tuple[str, ZoneInfo], output_format: Format
+) -> None:
+    """`shown` is where the pictures are, and the site's time zone."""
     from demeter_cli import counted, output
     from demeter_cli.commands.report import print_stock, stock_rows, warn_of_expired
 
+    overlays, zone = shown
     touched = {row["place"] for row in rows if row.get("place")}
     stock = [row for row in stock_rows(connection) if row["place"] in touched]
     warn_of_expired(connection, stock)
@@ -176,13 +183,13 @@ def _print(connection: Connection, rows: list[dict[str, Any]], overlays: str, ou
         return
     columns, droppable = dict(COLUMNS), ["seconds", "neighbours", "hidden", "seen", "interval", "place"]
     if any(row["audit"] for row in rows):
-        columns["corrected"] = "corrected"
+        columns["corrected"] = N_("corrected")
         droppable.insert(4, "corrected")
     rows = [
         row
         | {
             "photo": Path(row["photo"]).name,
-            "corrected": "" if row["correction"] is None else f"{row['correction']:+d}",
+            "corrected": output.signed(row["correction"]),
         }
         for row in rows
     ]
@@ -191,48 +198,54 @@ def _print(connection: Connection, rows: list[dict[str, Any]], overlays: str, ou
         output.say(hint)
     if stock:
         output.say("")
-        print_stock(stock, "Stock of these places")
+        print_stock(stock, _("Stock of these places"), zone)
     if any(row.get("overlay") and not row["known"] for row in rows):
         output.say("")
-        output.say(f"Pictures of what was counted: {overlays}", wrap=False)
+        output.say(_("Pictures of what was counted: {overlays}").format(overlays=overlays), wrap=False)
 
 
 def _hints(rows: list[dict[str, Any]]) -> Iterator[str]:
     """What a technician can do about photos that wait for a fact."""
     known = sum(bool(row["known"]) for row in rows)
     if known:
-        yield f"{known} of {len(rows)} photos were counted before and were not counted again."
+        before = _("{n} of {all} photos were counted before and were not counted again.")
+        yield before.format(n=number(known), all=number(len(rows)))
     for row in rows:
+        photo = row["photo"]
         if row["status"] == "needs_location":
-            yield f"{row['photo']}: counted, not booked; which place is it? run again with --place CODE"
+            where = _("{photo}: counted, not booked; which place is it? run again with --place CODE")
+            yield where.format(photo=photo)
         if row["status"] == "needs_config":
-            yield f"{row['photo']}: counted, not booked; nothing is configured to grow at {row['place']}"
+            grows = _("{photo}: counted, not booked; nothing is configured to grow at {place}")
+            yield grows.format(photo=photo, place=row["place"])
         if row["status"] == "refused":
-            yield f"{row['photo']}: refused, not booked; {_better(row)}"
+            yield _("{photo}: refused, not booked; {remedy}").format(photo=photo, remedy=_better(row))
         elif row["place"] and row["main"] and not row["main"]["total"]:
-            yield f"{row['photo']}: not booked; no plant was counted in the photographed bed"
+            none = _("{photo}: not booked; no plant was counted in the photographed bed")
+            yield none.format(photo=photo)
 
 
 def _better(row: dict[str, Any]) -> str:
     """What to do about a refused photo. Without a plant it would not be booked if it were accepted."""
     if row["main"] and not row["main"]["total"]:
-        return "take it again, if plants stand there"
-    return "take it again, or if it is right after all, run again with --accept-doubtful"
+        return _("take it again, if plants stand there")
+    return _("take it again, or if it is right after all, run again with --accept-doubtful")
 
 
 def _plan_first_run(total: int, settings: Settings) -> None:
     from demeter_cli import output
 
     output.say(
-        f"A run would create a database in {settings.data_dir}, load the demo nursery "
-        f"and count {total} photos."
+        _(
+            "A run would create a database in {data_dir}, load the demo nursery and count {total} photos."
+        ).format(data_dir=settings.data_dir, total=total)
     )
 
 
 def _print_plan(rows: list[dict[str, Any]], output_format: Format) -> None:
     from demeter_cli import output
 
-    columns = {"photo": "photo", "place": "place", "plan": "what a run would do"}
+    columns = {"photo": N_("photo"), "place": N_("place"), "plan": N_("what a run would do")}
     match output_format:
         case Format.JSON:
             output.print_json(rows)

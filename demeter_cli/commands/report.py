@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 import typer
 
 from demeter_cli.formats import Format
+from demeter_cli.language import N_, _, day, number
+from demeter_cli.language import moment as written
+from demeter_cli.vocabulary import word
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -60,8 +63,8 @@ def stock(
         rows = stock_rows(connection, moment, place)
         warn_of_expired(connection, rows)
         if value:
-            day = settings.today(moment or dt.datetime.now(dt.UTC))
-            print_value(connection, (moment, place), (day, currency), output_format)
+            on = settings.today(moment or dt.datetime.now(dt.UTC))
+            print_value(connection, (moment, place), (on, currency), output_format)
             return
     match output_format:
         case Format.JSON:
@@ -69,9 +72,14 @@ def stock(
         case Format.CSV:
             output.print_csv(rows, CSV_COLUMNS)
         case Format.TABLE if rows:
-            print_stock(rows, f"Stock as of {moment:%Y-%m-%d %H:%M}" if moment else "Stock")
+            title = _("Stock as of {moment}").format(moment=written(moment)) if moment else _("Stock")
+            print_stock(rows, title, ZoneInfo(settings.timezone))
         case Format.TABLE:
-            output.say(f"No stock: nothing has been booked {'until then' if moment else 'yet'}.")
+            output.say(
+                _("No stock: nothing had been booked until then.")
+                if moment
+                else _("No stock: nothing has been booked yet.")
+            )
 
 
 CSV_COLUMNS = (
@@ -100,9 +108,9 @@ def print_value(
     from db.site_settings import value_of
     from demeter_cli import output, valuing
 
-    day = at[0]
+    on = at[0]
     currency = (at[1] or value_of(connection, "currency")).upper()
-    found = valuing.valued(connection, reports.stock(connection, *wanted), day, currency)
+    found = valuing.valued(connection, reports.stock(connection, *wanted), on, currency)
     rows = [valuing.value_dict(one) for one in found]
     match output_format:
         case Format.JSON:
@@ -110,34 +118,35 @@ def print_value(
         case Format.CSV:
             output.print_csv(rows, (*CSV_COLUMNS, *valuing.VALUE_COLUMNS))
         case Format.TABLE if found:
-            valuing.print_values(found, f"Stock at the prices of {day}", currency)
+            valuing.print_values(found, _("Stock at the prices of {day}").format(day=day(on)), currency)
         case Format.TABLE:
-            output.say("No stock: nothing has been booked.")
+            output.say(_("No stock: nothing has been booked."))
 
 
-def print_stock(rows: list[dict[str, Any]], title: str) -> None:
+def print_stock(rows: list[dict[str, Any]], title: str, zone: ZoneInfo) -> None:
+    """Times are those of the clock at the site."""
     from demeter_cli import output
 
     columns = {
-        "place": "place",
-        "product": "product",
-        "packaging": "packaging",
-        "plants": "plants",
-        "interval": "90% range",
-        "counted_at": "counted",
+        "place": N_("place"),
+        "product": N_("product"),
+        "packaging": N_("packaging"),
+        "plants": N_("plants"),
+        "interval": N_("90% range"),
+        "counted_at": N_("counted"),
     }
     corrected = [row for row in rows if row["audit"]]
     if corrected:
-        columns["corrected"] = "corrected"
+        columns["corrected"] = N_("corrected")
     shown = [
         {
-            **row,
+            **output.local(row, zone),
             "interval": output.interval(row["low"], row["high"]),
-            "corrected": "" if row["correction"] is None else f"{row['correction']:+d}",
+            "corrected": output.signed(row["correction"]),
         }
         for row in rows
     ]
-    total = {"place": "all", "plants": sum(row["plants"] for row in rows), "interval": _interval(rows)}
+    total = {"place": _("all"), "plants": sum(row["plants"] for row in rows), "interval": _interval(rows)}
     droppable = ("counted_at", "packaging", "interval", "corrected")
     output.print_table(shown, columns, title=title, total=total, droppable=droppable, figures=("corrected",))
     for line in _footnotes(corrected):
@@ -148,7 +157,11 @@ def _footnotes(corrected: list[dict[str, Any]]) -> list[str]:
     """Which audit corrected which product, and by how much; also where the column found no room."""
     notes = {(row["audit"], row["product"], row["factor"]): None for row in corrected}
     return [
-        f"{product}: corrected {'by several factors' if factor is None else f'×{factor:.3f}'} after {audit}"
+        (
+            _("{product}: corrected by several factors after {audit}")
+            if factor is None
+            else _("{product}: corrected ×{factor} after {audit}")
+        ).format(product=product, factor=number(factor or 0, 3), audit=audit)
         for audit, product, factor in notes
     ]
 
@@ -164,9 +177,16 @@ def warn_of_expired(connection: Connection, rows: list[dict[str, Any]]) -> None:
 
     for row in expired(connection, {row["sku"] for row in rows}, dt.datetime.now(dt.UTC)):
         output.tell(
-            f"{row.audit} expired on {row.valid_until:%Y-%m-%d}: counts of {row.product}"
-            f" ({row.season.months}) are no longer corrected. Start another audit, or end this one with"
-            f" `demeter model audit withdraw {row.audit}`."
+            _(
+                "{audit} expired on {until}: counts of {product} ({months}) are"
+                " no longer corrected. Start another audit, or end this one with `demeter model"
+                " audit withdraw {audit}`."
+            ).format(
+                audit=row.audit,
+                until=day(row.valid_until),
+                product=row.product,
+                months=word(row.season.months),
+            )
         )
 
 
@@ -184,11 +204,12 @@ def parse_moment(text: str, zone: ZoneInfo, option: str = "--as-of", *, start: b
     """A day means its end, or its start; a moment without a zone is in the site's."""
     try:
         if len(text) <= 10:
-            day = dt.date.fromisoformat(text)
-            return dt.datetime.combine(day, dt.time.min if start else dt.time.max, zone)
+            on = dt.date.fromisoformat(text)
+            return dt.datetime.combine(on, dt.time.min if start else dt.time.max, zone)
         moment = dt.datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(
-            f"{text!r} is no date like 2026-03-31 and no moment like 2026-03-31T12:00", param_hint=option
+            _("{text!r} is no date like 2026-03-31 and no moment like 2026-03-31T12:00").format(text=text),
+            param_hint=option,
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)

@@ -10,7 +10,7 @@ from demeter_cli.formats import Format
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print.")]
 
-app = typer.Typer(no_args_is_help=True, help="What was run, and how it ended.")
+app = typer.Typer(no_args_is_help=True)
 
 LIST_COLUMNS = {
     "id": "run",
@@ -33,7 +33,10 @@ CSV_COLUMNS = (
 
 @app.callback()
 def runs() -> None:
-    """What was run, and how it ended."""
+    """What was run, and how it ended.
+
+    Example: demeter runs list
+    """
 
 
 @app.command("list")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Let Demeter run by itself, every night.")
+app = typer.Typer(no_args_is_help=True)
 
 
 class Scheduler(StrEnum):
@@ -18,7 +18,10 @@ class Scheduler(StrEnum):
 
 @app.callback()
 def schedule() -> None:
-    """Let Demeter run by itself, every night."""
+    """Let Demeter run by itself, every night.
+
+    Example: demeter schedule print cron
+    """
 
 
 @app.command("print")

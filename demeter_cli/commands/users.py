@@ -59,7 +59,7 @@ def list_users(
     with open_database(load_settings(ctx.obj)) as connection:
         rows = [asdict(one) for one in people(connection, everybody=everybody)]
     columns = {"email": N_("e-mail"), "name": N_("name"), "role": N_("role"), "login": N_("login")}
-    columns |= {"active": "active"} if everybody else {}
+    columns |= {"active": N_("active")} if everybody else {}
     match output_format:
         case Format.JSON:
             output.print_json(rows)

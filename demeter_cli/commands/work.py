@@ -275,7 +275,11 @@ def retry(
         stored = {one.image for one in uncounted(connection, images)}
     for image, number in images.items():
         if image not in stored:
-            output.tell(f"Photo {number} was never stored; run `demeter process --retry` on its file.")
+            output.tell(
+                _("Photo {number} was never stored; run `demeter process --retry` on its file.").format(
+                    number=number
+                )
+            )
     if not stored:
         raise typer.Exit(ExitCode.PARTIAL)
     how = How(workers, dry_run=False, accept=False, wait=wait, quiet=False, output_format=output_format)
@@ -302,7 +306,7 @@ def discard(
     from demeter_cli.settings import load_settings
 
     if not undo and not (reason or "").strip():
-        raise typer.BadParameter("say why, it is kept with the photo", param_hint="--reason")
+        raise typer.BadParameter(_("say why, it is kept with the photo"), param_hint="--reason")
 
     def work(connection: Connection, how: tuple[int, Policy]) -> list[Saved]:
         done = []

@@ -72,3 +72,12 @@ def test_parameters_that_take_codes_complete_them() -> None:
         and param._custom_shell_complete is None
     ]
     assert without == []
+
+
+def test_help_speaks_spanish_where_it_is_spoken() -> None:
+    told = CliRunner().invoke(app, ["stock", "death", "--help"], env={"DEMETER_LANGUAGE": "es"}).stdout
+    assert "Registrar plantas muertas. Sus macetas quedan como vacías." in told
+    assert "Ejemplo: demeter stock death N01-NORTE-C01 12" in told
+    assert "Book plants" not in told
+    english = CliRunner().invoke(app, ["stock", "death", "--help"], env={"DEMETER_LANGUAGE": "en"}).stdout
+    assert "Book plants that died." in english

@@ -57,12 +57,32 @@ def test_it_shows_stock_work_and_the_next_step_in_ten_lines(demo_url: str, langu
     told = shop.run()
     assert told.code == 0, told.err
     assert len(told.out.splitlines()) <= 10
-    month = (dt.date.today().replace(day=1) - dt.timedelta(days=1)).strftime("%Y-%m")
+    month = dt.date.today().replace(day=1) - dt.timedelta(days=1)
     wanted = {
-        "en": ("1,200 plants at 1 of 20 places", "7 photos", "1 photo without a place", "photos list", month),
-        "es": ("1.200 plantas en 1 de 20 lugares", "7 fotos", "1 foto sin lugar", "photos list", month),
+        "en": (
+            "1,200 plants at 1 of 20 places",
+            "7 photos",
+            "1 photo without a place",
+            "photos list",
+            f"{month:%Y-%m}",
+        ),
+        "es": ("1.200 plantas en 1 de 20 lugares", "7 fotos", "1 foto sin lugar", f"{month:%m/%Y}"),
     }
     assert [words for words in wanted[language] if words not in told.out] == []
+
+
+def test_a_run_that_was_cut_short_is_the_first_thing_to_do(demo_url: str) -> None:
+    shop = Shop(demo_url)
+    with shop.database() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO runs (command, model, config_hash, status, finished_at)"
+                " VALUES ('process', 'plant', 'x', 'interrupted', now())"
+            )
+        )
+    told = shop.run().out
+    assert "interrupted" in told
+    assert "Next        the last run did not finish: run it again" in told
 
 
 def test_a_database_that_cannot_be_reached_is_an_error_as_everywhere(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Several photos of one place on one day: the rule decides what they say together, their order of arrival never."""
+"""Several photos of one place on one day: the rule decides what they say, their order of arrival never."""
 
 from __future__ import annotations
 

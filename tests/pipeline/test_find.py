@@ -308,3 +308,29 @@ def test_a_folder_of_photos_does_not_become_ours(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.jpg"]
     with pytest.raises(StorageError, match="cannot be used for pictures"):
         own_folder(tmp_path / "beds" / "deep" / "a.jpg")
+
+
+def test_a_link_out_of_the_named_folder_fails_unless_its_target_is_named_too(tmp_path: Path) -> None:
+    secret, inbox = tmp_path / "secret", tmp_path / "inbox"
+    for folder in (secret, inbox):
+        folder.mkdir()
+    (secret / "payroll.jpg").write_bytes(b"not for everybody")
+    (inbox / "a.jpg").write_bytes(b"a photo")
+    (inbox / "b.jpg").symlink_to(secret / "payroll.jpg")
+    (inbox / "c").symlink_to(secret)
+
+    found = {
+        Path(one.photo.path if isinstance(one, PhotoFailure) else one.path).name: one
+        for one in find_photos([inbox])
+    }
+    assert isinstance(found["a.jpg"], Photo)
+    for name in ("b.jpg", "c"):
+        failure = found[name]
+        assert isinstance(failure, PhotoFailure)
+        assert "link out of the folders" in failure.reason
+        assert failure.photo.sha256 == ""  # not even read
+
+    by_pattern = [type(one) for one in find_photos([f"{inbox}/*.jpg"])]
+    assert by_pattern == [Photo, PhotoFailure]
+    assert [type(one) for one in find_photos([inbox, secret])] == [Photo, Photo]
+    assert [type(one) for one in find_photos([inbox / "b.jpg"])] == [Photo]  # named by a person

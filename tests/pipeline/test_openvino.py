@@ -365,3 +365,31 @@ def test_processes_that_compile_at_once_do_not_spoil_the_cache_for_each_other(
         process.stdin.flush()
     errors = [process.communicate(timeout=120)[1] for process in started]
     assert [process.returncode for process in started] == [0] * 6, errors
+
+
+LOAD = """
+import sys
+from pathlib import Path
+from pipeline.config import ModelChoice, PipelineConfig
+from pipeline.detect import load_detector, load_segmenter
+
+config = PipelineConfig(ModelChoice(Path(sys.argv[1])), ModelChoice(Path(sys.argv[2])), tile=64)
+load_detector(config), load_segmenter(config)
+print("openvino" in sys.modules, sys.modules["openvino_telemetry"])
+"""
+
+
+def test_openvino_tells_nobody_that_it_is_used(tmp_path: Path) -> None:
+    """It writes an identifier into the home folder and sends it to Google Analytics, unless kept from it."""
+    cards = save_detector(tmp_path / "models"), save_segmenter(tmp_path / "models")
+    home, code = tmp_path / "home", Path(__file__).parents[2]
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOAD, *cards],
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(code)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (loaded.stdout, loaded.stderr) == ("True None\n", "")
+    assert not home.exists()

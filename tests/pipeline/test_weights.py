@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import ModelChoice, PipelineConfig
-from pipeline.detect import detector_card
+from pipeline.detect import detector_card, load_detector
 from pipeline.errors import ModelError
-from pipeline.weights import load_card
+from pipeline.weights import load_card, require_trusted, sha256_of
 from tests.pipeline.networks import write_card
 
 CALIBRATION: dict[str, Any] = {
@@ -224,3 +224,41 @@ def test_eight_bits_are_another_model_only_where_the_card_allows_them(card: Path
     chosen = detector_card(replace(config, precision="int8"))
     assert chosen.weights == small
     assert chosen.digest != load_card(card).digest
+
+
+@pytest.mark.parametrize("name", ["mine.pt", "mine.pth", "mine.ckpt", "mine.PT", "mine.bin", "mine"])
+def test_weights_that_may_carry_code_are_loaded_only_if_trusted_by_hash(tmp_path: Path, name: str) -> None:
+    weights = tmp_path / name
+    weights.write_bytes(b"code")
+    digest = sha256_of(weights)
+    card = replace(load_card(weights), weights=weights)
+    with pytest.raises(ModelError, match=rf'trusted_pickles = \["{digest}"\]'):
+        require_trusted(card, ())
+    with pytest.raises(ModelError, match="may carry code"):
+        require_trusted(card, ("0" * 64,))
+    require_trusted(card, (digest,))
+    weights.write_bytes(b"other code")
+    with pytest.raises(ModelError, match="may carry code"):
+        require_trusted(card, (digest,))
+
+
+def test_no_card_vouches_for_code(tmp_path: Path) -> None:
+    """The way that a detector goes, with a pickle that would leave a mark if it were loaded."""
+    mark, weights = tmp_path / "was here", tmp_path / "evil.pt"
+    weights.write_bytes(b"cos\nsystem\n(S'touch \"" + bytes(mark) + b"\"'\ntR.")
+    card = tmp_path / "evil.json"
+    content = {
+        "name": "evil", "version": "1", "task": "detect", "classes": ["plant"], "min_score": 0.5,
+        "input": {"width": 64, "height": 64}, "files": {weights.name: sha256_of(weights)},
+    }  # fmt: skip
+    card.write_text(json.dumps(content), encoding="utf-8")
+    choice = ModelChoice(card, "ultralytics")
+    with pytest.raises(ModelError, match="may carry code"):
+        load_detector(PipelineConfig(choice, choice))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a.onnx", "a.safetensors"])
+def test_graphs_and_arrays_carry_no_code(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"graph")
+    require_trusted(load_card(tmp_path / name), ())

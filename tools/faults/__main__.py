@@ -11,8 +11,10 @@ small disk; they are skipped elsewhere, and said to be.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -43,6 +45,7 @@ class Result:
 
 def main() -> int:
     wanted = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = [
         one
         for one in SCENARIOS
@@ -54,9 +57,21 @@ def main() -> int:
         return 0
     with prepared(wanted.folder, FEW if wanted.quick else PHOTOS) as ground:
         print(f"A clean run: {ground.seconds:.1f} s, {ground.steps} steps, exit {ground.code}.", flush=True)
-        results = [_staged(one, ground, wanted) for one in chosen if _repetitions(one, wanted)]
-    _print(results)
-    return int(any(result.broken for result in results))
+        results = [Result(one) for one in chosen if _repetitions(one, wanted)]
+        stopped = _stage_all(results, ground, wanted)
+    _print([result for result in results if result.held or result.broken or result.skipped])
+    return 130 if stopped else int(any(result.broken for result in results))
+
+
+def _stage_all(results: list[Result], ground: Ground, wanted: argparse.Namespace) -> bool:
+    """Whether somebody stopped it; what was seen until then is in the results."""
+    try:
+        for result in results:
+            _stage(result, ground, wanted)
+    except KeyboardInterrupt:
+        print("Stopped before its end.")
+        return True
+    return False
 
 
 def _arguments() -> argparse.Namespace:
@@ -79,8 +94,8 @@ def _repetitions(one: Scenario, wanted: argparse.Namespace) -> int:
     return most if wanted.times is None else min(most, wanted.times)
 
 
-def _staged(one: Scenario, ground: Ground, wanted: argparse.Namespace) -> Result:
-    result, started = Result(one), time.monotonic()
+def _stage(result: Result, ground: Ground, wanted: argparse.Namespace) -> None:
+    one, started = result.scenario, time.monotonic()
     for number in range(_repetitions(one, wanted)):
         try:
             note = one.play(ground, Random(f"{wanted.seed}/{one.name}/{number}"))
@@ -90,14 +105,16 @@ def _staged(one: Scenario, ground: Ground, wanted: argparse.Namespace) -> Result
         except Broken as problem:
             result.broken.append(f"#{number}: {problem}")
             print(f"{one.name} #{number} BROKEN: {problem}", flush=True)
+        except Exception as bug:  # noqa: BLE001  of the scenario, most often; the others are staged all the same
+            result.broken.append(f"#{number}: {type(bug).__name__}: {bug}")
+            traceback.print_exc()
         else:
             result.held += 1
             sys.stderr.write(".")
             sys.stderr.flush()
             result.notes += [note] if note else []
-    result.seconds = time.monotonic() - started
+        result.seconds = time.monotonic() - started
     print(f"{one.name}: {result.verdict}, {result.held} times, {result.seconds:.0f} s", flush=True)
-    return result
 
 
 def _print(results: list[Result]) -> None:
