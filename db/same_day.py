@@ -177,7 +177,7 @@ def company(connection: Connection, session_id: int, zone: dt.tzinfo) -> Company
         .join(Image, Image.id == PhotoSession.image_id)
         .where(
             *(PhotoSession.storage_location_id == own.place, PhotoSession.status.in_(_BOOKED)),
-            *(_TAKEN >= span[0], _TAKEN < span[1], PhotoSession.id != session_id),
+            *(span[0] <= _TAKEN, span[1] > _TAKEN, PhotoSession.id != session_id),
         )
         .order_by(_TAKEN, PhotoSession.id)
     ).all()

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from db import errors as db
 from demeter_cli import output
 from demeter_cli.errors import ExitCode, while_interrupted
+from demeter_cli.language import _
 from demeter_cli.watching import watching
 from pipeline import errors as pipeline
 from pipeline.printable import printable
@@ -54,11 +55,7 @@ class Standby:
                 self._turn()
                 time.sleep(self._pause())
         except KeyboardInterrupt:
-            output.tell("Stopped; what was counted is saved, and the rest is counted the next time.")
-        except BaseException as error:
-            if not while_interrupted(error):
-                raise
-            output.tell("Stopped; what was counted is saved, and the rest is counted the next time.")
+            output.tell(_("Stopped; what was counted is saved, and the rest is counted the next time."))
         finally:
             self._dismiss()
 
@@ -73,7 +70,8 @@ class Standby:
         finally:
             self._dismiss()
         for path in self.arrivals.waiting:
-            output.tell(f"{printable(path)} is still arriving, or cut off; it is left for the next time.")
+            told = _("{photo} is still arriving, or cut off; it is left for the next time.")
+            output.tell(told.format(photo=printable(path)))
         return self.worst
 
     def _turn(self) -> None:
@@ -97,7 +95,7 @@ class Standby:
 
     def _back(self) -> None:
         if self._failures:
-            output.tell(f"It works again, after {self._failures} tries.")
+            output.tell(_("It works again; tries: {tries}.").format(tries=self._failures))
         self._away, self._failures = None, 0
 
     def _pause(self) -> float:
@@ -110,7 +108,8 @@ class Standby:
         """Once for each file that does not change any more and is not whole."""
         stuck = set(self.arrivals.stuck(time.monotonic()))
         for path in sorted(stuck - self._told):
-            output.tell(f"{printable(path)} is not whole yet; it is looked at again when it changes.")
+            told = _("{photo} is not whole yet; it is looked at again when it changes.")
+            output.tell(told.format(photo=printable(path)))
         self._told = stuck
 
     def _count(self, ready: list[Path]) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from demeter_cli.formats import Format
+from demeter_cli.language import _, number
+from pipeline.printable import printable
 
 if TYPE_CHECKING:
     from demeter_cli.settings import Settings
@@ -67,11 +69,11 @@ def watch(
         _require_place(settings, place)
     output.be_quiet(quiet)
     arrivals = Arrivals(folder, settings.watch_stable, settings.watch_patience)
-    printer = _Printer(output_format, quiet)
-    standby = Standby(settings, arrivals, place, workers, printer.show)
+    standby = Standby(settings, arrivals, place, workers, _Printer(output_format, quiet).show)
     if once:
         raise typer.Exit(standby.run_once())
-    output.tell(f"Watching {folder} every {settings.watch_interval:g} s; Ctrl-C ends it.")
+    told = _("Watching {folder} every {seconds} s; Ctrl-C ends it.")
+    output.tell(told.format(folder=printable(folder), seconds=f"{settings.watch_interval:g}"))
     standby.run()
 
 
@@ -109,9 +111,15 @@ class _Printer:
 
 
 def _line(row: dict[str, Any]) -> str:
-    name, where = Path(row["photo"]).name, row["place"] or "no place"
+    from demeter_cli.output import signed
+    from demeter_cli.vocabulary import word
+
+    name, where = Path(row["photo"]).name, row["place"] or _("no place")
     if row["status"] == "failed":
-        return f"{name}: failed; {row['error']}"
-    plants = "not counted" if row["total"] is None else f"{(row['main'] or row)['total']} plants"
-    booked = "" if row["booked"] is None else f", books changed by {row['booked']:+d}"
-    return f"{name}: {where}, {plants}, {row['status']}{booked}"
+        return f"{name}: {row['error']}"
+    total = None if row["total"] is None else (row["main"] or row)["total"]
+    plants = _("not counted") if total is None else _("{n} plants").format(n=number(total))
+    parts = [where, plants, word(row["status"])]
+    if row["booked"] is not None:
+        parts.append(_("books {change}").format(change=signed(row["booked"])))
+    return f"{name}: {', '.join(parts)}"
