@@ -44,6 +44,39 @@ from db.models.catalog import PackagingCatalog, Product, ProductSize
 from db.models.people import User
 from db.models.places import StorageLocation
 from db.models.vocabulary import ContainerRole, ImageStatus, RunStatus, SessionStatus, UploadSource
+from pipeline.words import Check, ContainerKind, Severity
+
+Pixels = Annotated[float, mapped_column(REAL)]
+Measured = Annotated[float, mapped_column(REAL, server_default=text("0"))]  # 0 where nothing was measured
+Sentences = Annotated[list[str], mapped_column(JSONB, server_default=text("'[]'"))]
+_SHA256 = "[0-9a-f]{64}"
+
+
+class Image(Base):
+    """A file, known by its content: `id` is the UUIDv5 of `sha256`, so that a retry gives the same key."""
+
+    __tablename__ = "images"
+    __table_args__ = (
+        matches("sha256", _SHA256),
+        check("storage_key", "length(storage_key) BETWEEN 1 AND 512"),
+        check("thumbnail_key", "length(thumbnail_key) BETWEEN 1 AND 512"),
+        check("content_type", "content_type LIKE 'image/%'"),
+        check("file_size_bytes", "file_size_bytes BETWEEN 1 AND 500 * 1024 * 1024"),
+        *above_zero("width_px", "height_px"),
+        check("size_px", "(width_px IS NULL) = (height_px IS NULL)"),
+        check("lat", "lat BETWEEN -90 AND 90"),
+        check("lon", "lon BETWEEN -180 AND 180"),
+        check("position", "(lat IS NULL) = (lon IS NULL)"),
+        check("altitude", "altitude BETWEEN -500 AND 10000"),
+        *at_least(0, "h_error"),
+        one_of("status", ImageStatus),
+        one_of("upload_source", UploadSource),
+        one_of("located_by", vocabulary.LocatedBy),
+        check("located", "(storage_location_id IS NULL) = (located_by IS NULL)"),
+        Index("ix_images_status", "status"),
+        Index("ix_images_created_at", text("created_at DESC")),
+        Index("ix_images_uploaded_by_user_id", "uploaded_by_user_id"),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     sha256: Mapped[str] = mapped_column(unique=True)
