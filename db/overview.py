@@ -14,6 +14,7 @@ from db.models.places import StorageLocation
 from db.models.stock import Count
 from db.models.vocabulary import CountStatus, SessionStatus
 from db.reports import stock
+from db.stored import uncounted
 from db.watch import by_status
 from pipeline.interval import add
 
@@ -55,6 +56,7 @@ class Overview:
     counted_at: tuple[dt.datetime, dt.datetime] | None  # of the stock: its oldest and its newest count
     last_run: LastRun | None
     waiting: Mapping[str, int]
+    stored: int  # photos that are stored and not counted yet
     undecided: int
     closed: dt.date | None  # first day of the last closed month
 
@@ -73,6 +75,7 @@ def overview(connection: Connection) -> Overview:
         counted_at=(min(counted), max(counted)) if counted else None,
         last_run=_last_run(connection),
         waiting=_waiting(connection),
+        stored=len(uncounted(connection)),
         undecided=connection.scalar(
             select(func.count(Count.session_id.distinct())).where(Count.status == CountStatus.PROPOSED.value)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -131,10 +132,11 @@ class Batch:
         self.connection.rollback()
         self.locator = Locator(places, fixed, compiled(self.settings.place_patterns))
 
-    def _found(self) -> Iterator[Photo | PhotoFailure]:
-        """The photos to look at: files, or what is stored."""
+    def _found(self, staging: Path | None) -> Iterator[Photo | PhotoFailure]:
+        """The photos to look at: files, or what is stored, as files in `staging`, or by its names alone."""
         from demeter_cli.ingesting import staged
         from pipeline.find import find_photos
+        from pipeline.types import Photo
 
         if self.request.images is None:
             yield from find_photos(self.request.photos)
@@ -142,24 +144,32 @@ class Batch:
         for one in self.request.images:
             if one.place and one.located_by:
                 self.locator.assigned[one.sha256] = (one.located_by, one.place)
-        yield from staged(self.connection, self.store, self.settings, self.request.images)
+        if staging is None:
+            yield from (Photo(Path(one.name), one.sha256, one.size) for one in self.request.images)
+        else:
+            yield from staged(self.connection, self.store, staging, self.request.images)
 
     def _count(self, run: RunInfo) -> None:
         from demeter_cli import output
         from pipeline.run import run as run_alone
 
-        with output.photo_progress(self.request.total) as advance:
-            todo = self._claimed(run, advance)
+        with (
+            tempfile.TemporaryDirectory(prefix="demeter-") as staging,
+            output.photo_progress(self.request.total) as advance,
+        ):
+            todo = self._claimed(run, Path(staging), advance)
             for outcome in self.crew.run(todo) if self.crew else run_alone(todo, self.config):
                 advance(self._save(run, outcome))
+                if self.request.images is not None:
+                    outcome.photo.path.unlink(missing_ok=True)
 
-    def _claimed(self, run: RunInfo, advance: Any) -> Iterator[Photo]:
+    def _claimed(self, run: RunInfo, staging: Path, advance: Any) -> Iterator[Photo]:
         """The photos that are ours to count. What is known already is reported, and booked if it waited."""
         from db.ingest import Verdict, book_done, claim
         from pipeline.storage import image_id
         from pipeline.types import PhotoFailure
 
-        for found in self._found():
+        for found in self._found(staging):
             if isinstance(found, PhotoFailure):
                 self._add_failure(found)
                 self.watch.photo(PhotoEvent(printable(found.photo.path), "failed", reason=found.reason))
@@ -339,7 +349,7 @@ class Batch:
         self._find_places()
         key = (self.model[1], self.config.fingerprint())
         rows = []
-        for found in self._found():
+        for found in self._found(None):
             if isinstance(found, PhotoFailure):
                 rows.append({"photo": printable(found.photo.path), "place": None, "plan": found.reason})
                 continue

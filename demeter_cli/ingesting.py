@@ -23,42 +23,34 @@ if TYPE_CHECKING:
 
 
 def staged(
-    connection: Connection, store: Store, settings: Settings, photos: Sequence[StoredPhoto]
+    connection: Connection, store: Store, folder: Path, photos: Sequence[StoredPhoto]
 ) -> Iterator[Photo | PhotoFailure]:
-    """Stored originals as files under the names that they came with, one after the other.
+    """Stored originals as files in `folder`, under the names that they came with; whoever is done with one
+    removes it.
 
-    Of a folder they are links; from a bucket they are fetched, and removed when the next but a few is asked
-    for.
+    Of a store that is a folder they are links, from a bucket they are fetched, one by one.
     """
-    import tempfile
-    from collections import deque
-
     from db.stored import mark_lost
     from pipeline.errors import StorageError
     from pipeline.types import Photo, PhotoFailure
 
-    window: deque[Path] = deque()
-    with tempfile.TemporaryDirectory(prefix="demeter-") as folder:
-        for number, one in enumerate(photos):
-            path = Path(folder, str(number), Path(one.name).name)
-            path.parent.mkdir()
-            photo = Photo(path, one.sha256, one.size)
-            try:
-                here = store.local(one.key)
-                if here is None:
-                    store.fetch(one.key, path)
-                elif here.is_file():
-                    path.symlink_to(here)
-                else:
-                    raise StorageError(f"the original of {printable(one.name)} is missing: {printable(here)}")
-            except StorageError as error:
-                mark_lost(connection, one.image, str(error))
-                yield PhotoFailure(photo, str(error))
-                continue
-            yield photo
-            window.append(path)
-            if len(window) > 4 * max(1, settings.workers or 2) + 4:  # more than can be in work
-                window.popleft().unlink(missing_ok=True)
+    for number, one in enumerate(photos):
+        path = folder / str(number) / Path(one.name).name
+        path.parent.mkdir()
+        photo = Photo(path, one.sha256, one.size)
+        try:
+            here = store.local(one.key)
+            if here is None:
+                store.fetch(one.key, path)
+            elif here.is_file():
+                path.symlink_to(here)
+            else:
+                raise StorageError(f"the original of {printable(one.name)} is missing: {printable(here)}")
+        except StorageError as error:
+            mark_lost(connection, one.image, str(error))
+            yield PhotoFailure(photo, str(error))
+            continue
+        yield photo
 
 
 def move_aside(failure: PhotoFailure, folder: Path) -> Path | None:

@@ -91,12 +91,12 @@ _WAITS = {
     "needs_location": (
         N_("{n} photo without a place"),
         N_("{n} photos without a place"),
-        N_("demeter photos list, then demeter process PHOTO --place PLACE"),
+        N_("demeter photos list, then demeter photos assign N --to PLACE"),
     ),
     "needs_config": (
         N_("{n} photo of a place where nothing is configured to grow"),
         N_("{n} photos of places where nothing is configured to grow"),
-        N_("demeter places config set PLACE --product SKU"),
+        N_("demeter photos list, then demeter photos configure N --product SKU"),
     ),
     "needs_calibration": (
         N_("{n} photo without calibration"),
@@ -111,7 +111,7 @@ _WAITS = {
     "failed": (
         N_("{n} photo that failed"),
         N_("{n} photos that failed"),
-        N_("demeter process PHOTOS --retry"),
+        N_("demeter photos list, then demeter photos retry N"),
     ),
 }
 
@@ -120,6 +120,9 @@ def _waiting(found: Overview) -> Iterator[str]:
     for status, count in found.waiting.items():
         one, many, _remedy = _WAITS[status]
         yield (_(one) if count == 1 else _(many)).format(n=number(count))
+    if found.stored:
+        stored = n_("{n} photo to count", "{n} photos to count", found.stored)
+        yield stored.format(n=number(found.stored))
     if found.undecided:
         undecided = n_("{n} count to decide about", "{n} counts to decide about", found.undecided)
         yield undecided.format(n=number(found.undecided))
@@ -129,6 +132,8 @@ def _next(found: Overview, now: dt.datetime) -> Iterator[str]:
     """What to do, the most urgent first."""
     if found.last_run is not None and found.last_run.status in ("failed", "interrupted"):
         yield _("the last run did not finish: run it again, it does the rest")
+    if found.stored:
+        yield _("demeter process --pending counts what is stored")
     if found.undecided:
         yield _("demeter photos list, then demeter photos accept or reject")
     for status in found.waiting:

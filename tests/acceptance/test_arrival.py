@@ -60,7 +60,13 @@ def test_what_is_stored_is_counted_later_from_the_store(site: Site, shop: Shop, 
 
     for path in site.folder.glob("*.jpg"):
         path.unlink()
-    counted = rows(shop, "--pending")
+    planned = shop.done("process", "--pending", "--dry-run")
+    assert [(row["photo"], row["plan"]) for row in planned] == [
+        ("IMG_2.jpg", "count and book"),
+        ("N01-NORTE-C01.jpg", "count and book"),
+    ]
+    assert "2 photos to count" in shop.run().out
+    counted = site.run("process", "--pending", "--workers", "2", "--format", "json").json["photos"]
     assert [(Path(row["photo"]).name, row["place"]) for row in counted] == [
         ("IMG_2.jpg", "N01-NORTE-C02"),
         ("N01-NORTE-C01.jpg", "N01-NORTE-C01"),
