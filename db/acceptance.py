@@ -111,7 +111,7 @@ def book_day(
     )
     seen = corrected(connection, last.session_id, lot.product_id, together(parts, rule))
     if not decided and any(_corrected_by_hand(connection, part.session_id) for part in parts):
-        why = [*why, "a person corrected a count of this place and day"]
+        why = [*why, Sentence("a person corrected a count of this place and day")]
     with connection.begin_nested() as attempt:  # what the parts said before is no reason to doubt their sum
         superseded = _taken_back(connection, parts, user)
         if limits is not None:

@@ -22,6 +22,7 @@ from db.models.reconciliations import CountDecision
 from db.models.stock import Count
 from db.models.vocabulary import CountStatus, DayRule, Decision, SessionStatus
 from db.stock import Tally
+from pipeline.words import Sentence
 
 TOGETHER = frozenset({DayRule.SUM, DayRule.LARGEST})
 _TAKEN = func.coalesce(Image.captured_at, Image.created_at)
@@ -133,23 +134,23 @@ def _rejected(session: ColumnElement[int] | InstrumentedAttribute[int]) -> Colum
 
 def counted_that_day(
     connection: Connection, session_id: int, place_id: int, span: tuple[dt.datetime, dt.datetime]
-) -> str | None:
-    """A sentence if another photo of the place stands in the books for that span of time."""
+) -> Sentence | None:
+    """A sentence if other photos of the place count in that span of time, or wait to."""
     own = select(PhotoSession.image_id).where(PhotoSession.id == session_id).scalar_subquery()
-    row = connection.execute(
-        select(Count.session_id, func.sum(Count.quantity))
+    beside = connection.scalars(
+        select(Count.session_id)
         .join(PhotoSession, PhotoSession.id == Count.session_id)
         .where(
-            *(Count.location_id == place_id, Count.status == CountStatus.ACCEPTED.value),
+            *(Count.location_id == place_id, Count.status != CountStatus.REJECTED.value),
             *(Count.counted_at >= span[0], Count.counted_at < span[1], PhotoSession.image_id != own),
         )
-        .group_by(Count.session_id)
-        .order_by(Count.session_id.desc())
-        .limit(1)
-    ).one_or_none()
-    if row is None:
+        .distinct()
+        .order_by(Count.session_id)
+    ).all()
+    if not beside:
         return None
-    return f"photo {row[0]} of the same place and day is booked already, with {row[1]} plants"
+    numbers = ", ".join(map(str, beside))
+    return Sentence("photo {numbers} counts this place on this day already", numbers=numbers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,9 +80,7 @@ def test_a_second_photo_of_the_day_waits_where_the_rule_says_so(demo: Connection
     second = photo(demo, DayRule.REVIEW, 210, 5)
     [waiting] = photo_counts(demo, waiting=True)
     assert waiting.session == second
-    assert f"photo {first} of the same place and day is booked already, with 200 plants" in (
-        waiting.notes or ""
-    )
+    assert f"photo {first} counts this place on this day already" in (waiting.notes or "")
     demo.rollback()
     assert plants_of(demo) == 200
     retry(demo, lambda: accept(demo, second, user_id(demo, "system@demeter.local")))
