@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     rejected_dir: Path | None = None
     watch_interval: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
     watch_stable: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    watch_patience: Annotated[float, Field(ge=0)] = 600.0
+    watch_batch: Annotated[int, Field(ge=1, le=100000)] = 200
+    same_day: Literal["last", "largest", "sum", "review"] = "last"
 
     storage_url: str | None = None
     s3_endpoint: str | None = None
@@ -92,7 +95,6 @@ class Settings(BaseSettings):
     accept_width: Annotated[float, Field(ge=0, le=10)] = 0.25
     accept_gain: Annotated[float, Field(ge=0, le=10)] = 0.1
     accept_loss: Share = 0.35
-    same_day: Literal["last", "review"] = "last"
 
     gate_unreadable: Reaction = Reaction.REFUSE
     gate_floor: Reaction = Reaction.REFUSE

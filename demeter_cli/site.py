@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from zoneinfo import ZoneInfo
 
 from demeter_cli import output
 from demeter_cli.completing import renew_codes
@@ -58,12 +57,16 @@ def booking(connection: Connection, zone: dt.tzinfo, work: Callable[[], T], *, k
 
 def policy_of(settings: Settings, repeat: Severity | None = None, *, accept: bool = False) -> Policy:
     """What becomes of doubtful photos, by the settings."""
+    from zoneinfo import ZoneInfo
+
+    from db.models.vocabulary import DayRule
     from db.plausible import Limits
     from db.runs import Policy
+    from db.same_day import SameDay
 
     limits = Limits(settings.accept_width, settings.accept_gain, settings.accept_loss)
-    one_a_day = ZoneInfo(settings.timezone) if settings.same_day == "review" else None
-    return Policy(repeat, accept, limits if settings.accept == "review" else None, one_a_day)
+    day = SameDay(DayRule(settings.same_day), ZoneInfo(settings.timezone))
+    return Policy(repeat, accept, limits if settings.accept == "review" else None, day)
 
 
 @contextmanager
