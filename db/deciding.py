@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from db.acting import require_role
 from db.batches import Lot, among, lock_batches
+from db.day_decisions import decide_in_day
 from db.errors import AlreadyDecided, NotFound
 from db.models.photos import Image, PhotoSession
 from db.models.places import StorageBin, StorageLocation
@@ -62,6 +63,12 @@ def accept(connection: Connection, session: int, user: int, reason: str | None =
     """
     require_role(connection, user, Role.SUPERVISOR)
     place = _place_of(connection, session)
+    booked = decide_in_day(connection, session, (user, reason), Decision.ACCEPTED)
+    if booked is not None:
+        _validate(connection, session, user)
+        return Decided(
+            session, place, sum(count.quantity for count in _standing(connection, session)), booked
+        )
     counts = _counts(connection, session, CountStatus.PROPOSED)
     if not counts and not _counts(connection, session, CountStatus.ACCEPTED):
         counts = _rejected_by_hand(connection, session)
@@ -82,6 +89,9 @@ def reject(connection: Connection, session: int, user: int, reason: str) -> Deci
     """Let the books forget what a session counted, and any correction of it; otherwise as `accept`."""
     require_role(connection, user, Role.SUPERVISOR)
     place = _place_of(connection, session)
+    changed = decide_in_day(connection, session, (user, reason), Decision.REJECTED)
+    if changed is not None:
+        return Decided(session, place, None, changed)
     counts = _standing(connection, session)
     if not counts:
         raise _nothing_to_decide(connection, session)

@@ -251,7 +251,7 @@ def _save_result(
     if status is not SessionStatus.REFUSED and place_id and lot and result.main.total:
         status, posted = book_session(
             connection,
-            (run.user_id, run.policy.limits),
+            (run.user_id, run.policy.limits, run.policy.same_day),
             (held.session_id, status),
             (place_id, lot, counted_at),
         )
@@ -312,7 +312,7 @@ def book_within(connection: Connection, run: RunInfo, held: Claim) -> Saved:
     if place_id and lot and row.total:
         status, posted = book_session(
             connection,
-            (run.user_id, run.policy.limits),
+            (run.user_id, run.policy.limits, run.policy.same_day),
             (held.session_id, status),
             (place_id, lot, counted_at),
         )

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from sqlalchemy import Connection, func, insert, select, text, update
 
@@ -21,6 +21,7 @@ from db.models.photos import Run
 from db.models.vocabulary import RunStatus
 from db.partitions import ensure_partitions
 from db.plausible import Limits
+from db.same_day import SameDay
 from pipeline.types import Severity
 
 PARTITION_DAYS_AHEAD = 7
@@ -48,11 +49,13 @@ class Policy:
 
     `repeat` is how grave it is that a photo looks like an earlier one, None if nobody asks. With `accept`,
     photos that were refused are booked. What exceeds the `limits` waits for a person; None: nothing does.
+    `same_day` says what several photos of a place on one day say together.
     """
 
     repeat: Severity | None = None
     accept: bool = False
     limits: Limits | None = None
+    same_day: SameDay = field(default_factory=SameDay)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from demeter_cli.locating import Locator
     from demeter_cli.settings import Settings
     from pipeline.config import PipelineConfig
+    from pipeline.run import Crew
     from pipeline.storage import Store
     from pipeline.types import Photo, PhotoFailure, PhotoOutcome, PhotoResult, Spacing
 
@@ -60,6 +61,7 @@ class Batch:
     crashed: bool = False
     watch: Watch = field(default_factory=Watch)
     wait: float = 0.0  # seconds that another run is waited for
+    crew: Crew | None = None  # workers that outlive this batch
 
     def run(self) -> list[dict[str, Any]]:
         """Count what is new and book it. On any way out, what is finished is saved."""
@@ -149,14 +151,14 @@ class Batch:
 
     def _count(self, run: RunInfo) -> None:
         from demeter_cli import output
-        from pipeline.run import run as run_pipeline
+        from pipeline.run import run as run_alone
 
         with (
             tempfile.TemporaryDirectory(prefix="demeter-") as staging,
             output.photo_progress(self.request.total) as advance,
         ):
             todo = self._claimed(run, Path(staging), advance)
-            for outcome in run_pipeline(todo, self.config):
+            for outcome in self.crew.run(todo) if self.crew else run_alone(todo, self.config):
                 advance(self._save(run, outcome))
                 if self.request.images is not None:
                     outcome.photo.path.unlink(missing_ok=True)

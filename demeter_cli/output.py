@@ -96,6 +96,12 @@ def print_json(value: Any) -> None:
     _write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
 
 
+def print_json_line(value: Any) -> None:
+    """As `print_json`, on one line, for what comes bit by bit."""
+    text = json.dumps(value, ensure_ascii=False, default=_plain)
+    _write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+
+
 def save_json(path: Path, value: Any) -> None:
     """As `print_json` prints it, into a file. Raises StorageError."""
     from pipeline.errors import StorageError
@@ -106,9 +112,12 @@ def save_json(path: Path, value: Any) -> None:
         raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
+def print_csv(rows: Iterable[Row], columns: Sequence[str], *, heading: bool = True) -> None:
     """Plain UTF-8 with a header. Cells that a spreadsheet would run as a formula are quoted with '."""
-    lines = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
+    lines = [
+        *([columns] if heading else []),
+        *([_cell(row.get(column)) for column in columns] for row in rows),
+    ]
     text = "".join(",".join(map(_quoted, cells)) + "\n" for cells in lines)
     _write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     rejected_dir: Path | None = None
     watch_interval: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
     watch_stable: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    watch_patience: Annotated[float, Field(ge=0)] = 600.0
+    watch_batch: Annotated[int, Field(ge=1, le=100000)] = 200
+    same_day: Literal["last", "largest", "sum", "review"] = "last"
 
     storage_url: str | None = None
     s3_endpoint: str | None = None

@@ -57,11 +57,16 @@ def booking(connection: Connection, zone: dt.tzinfo, work: Callable[[], T], *, k
 
 def policy_of(settings: Settings, repeat: Severity | None = None, *, accept: bool = False) -> Policy:
     """What becomes of doubtful photos, by the settings."""
+    from zoneinfo import ZoneInfo
+
+    from db.models.vocabulary import DayRule
     from db.plausible import Limits
     from db.runs import Policy
+    from db.same_day import SameDay
 
     limits = Limits(settings.accept_width, settings.accept_gain, settings.accept_loss)
-    return Policy(repeat, accept, limits if settings.accept == "review" else None)
+    day = SameDay(DayRule(settings.same_day), ZoneInfo(settings.timezone))
+    return Policy(repeat, accept, limits if settings.accept == "review" else None, day)
 
 
 @contextmanager

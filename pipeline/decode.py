@@ -109,6 +109,17 @@ def decode(
     return pixels
 
 
+def is_whole_file(path: Path) -> bool:
+    """Whether a file is a photo that goes on to its end; its pixels may still be damaged."""
+    try:
+        with path.open("rb") as file:
+            header = read_header(file, path)
+            file.seek(0)
+            return _is_whole(header.format, file.read())
+    except (OSError, PhotoError):
+        return False
+
+
 def save_image(path: Path, pixels: Pixels) -> None:
     """Write JPEG, WebP or PNG, by the suffix. The file appears whole or not at all. Raises StorageError."""
     import cv2

@@ -18,7 +18,6 @@ import time
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -55,15 +54,59 @@ def run(photos: Iterable[Photo], config: PipelineConfig) -> Iterator[PhotoOutcom
     Raises ModelError when the models cannot be loaded, ImportError when OpenCV cannot, WorkerCrash when
     workers die whatever they do.
     """
-    if config.workers == 0:
-        return _run_inline(photos, replace(config, workers=1))
-    return _run_in_workers(photos, config)
+    crew = Crew(config)
+    try:
+        yield from crew.run(photos)
+    finally:
+        crew.close()
 
 
-def _run_inline(photos: Iterable[Photo], config: PipelineConfig) -> Iterator[PhotoOutcome]:
-    counter = _load_counter(config)
-    for photo in photos:
-        yield _count(counter, photo)
+class Crew:
+    """Workers that wait for the next batch when one is done, with their models loaded.
+
+    They start with the first photo. A batch that is broken off ends them, as what they hold is nobody's any
+    more; the next batch starts others. To be closed.
+    """
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self.config = config
+        self._workers: list[_Worker] = []
+        self._inline: Counter | None = None
+
+    def run(self, photos: Iterable[Photo]) -> Iterator[PhotoOutcome]:
+        """As the function `run`; one batch at a time."""
+        if self.config.workers == 0:
+            if self._inline is None:
+                self._inline = _load_counter(replace(self.config, workers=1))
+            for photo in photos:
+                yield _count(self._inline, photo)
+            return
+        done = False
+        try:
+            yield from self._run_in_workers(_Todo(iter(photos)))
+            done = True
+        finally:
+            if not done:  # Also on Ctrl-C: photos in work are given up, a rerun counts them.
+                self.close()
+
+    def close(self) -> None:
+        workers, self._workers, self._inline = self._workers, [], None
+        for worker in workers:
+            worker.process.terminate()
+        for worker in workers:
+            _end(worker.process)
+            worker.pipe.close()
+
+    def _run_in_workers(self, todo: _Todo) -> Iterator[PhotoOutcome]:
+        while len(self._workers) < self.config.workers:
+            self._workers.append(_start(self.config))
+        for depth in range(1, IN_FLIGHT_PER_WORKER + 1):  # A photo for each before a second for any.
+            for worker in self._workers:
+                todo.feed(worker, depth)
+        while any(worker.held for worker in self._workers):
+            for worker in _ready(self._workers, self.config.patience or math.inf):
+                yield from _hear(worker, todo, self.config)
+                todo.feed(worker)
 
 
 def _load_counter(config: PipelineConfig) -> Counter:
@@ -72,18 +115,6 @@ def _load_counter(config: PipelineConfig) -> Counter:
     from pipeline.photo import Counter
 
     return Counter.load(config)
-
-
-def _run_in_workers(photos: Iterable[Photo], config: PipelineConfig) -> Iterator[PhotoOutcome]:
-    todo = _Todo(iter(photos))
-    with _pool(config) as workers:
-        for depth in range(1, IN_FLIGHT_PER_WORKER + 1):  # A photo for each before a second for any.
-            for worker in workers:
-                todo.feed(worker, depth)
-        while any(worker.held for worker in workers):
-            for worker in _ready(workers, config.patience or math.inf):
-                yield from _hear(worker, todo, config)
-                todo.feed(worker)
 
 
 @dataclass(slots=True)
@@ -222,21 +253,6 @@ def _end(process: SpawnProcess) -> None:
     if process.is_alive():
         process.kill()
         process.join()
-
-
-@contextmanager
-def _pool(config: PipelineConfig) -> Iterator[list[_Worker]]:
-    workers: list[_Worker] = []
-    try:
-        workers.extend(_start(config) for _ in range(config.workers))
-        yield workers
-    finally:
-        # Also on Ctrl-C: photos in work are given up, a rerun counts them.
-        for worker in workers:
-            worker.process.terminate()
-        for worker in workers:
-            _end(worker.process)
-            worker.pipe.close()
 
 
 def _start(config: PipelineConfig) -> _Worker:

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
+from db.models import vocabulary
 from db.models.base import (
     Active,
     Base,
@@ -42,7 +43,7 @@ from db.models.base import (
 from db.models.catalog import PackagingCatalog, Product, ProductSize
 from db.models.people import User
 from db.models.places import StorageLocation
-from db.models.vocabulary import ContainerRole, ImageStatus, LocatedBy, RunStatus, SessionStatus, UploadSource
+from db.models.vocabulary import ContainerRole, ImageStatus, RunStatus, SessionStatus, UploadSource
 from pipeline.words import Check, ContainerKind, Severity
 
 Pixels = Annotated[float, mapped_column(REAL)]
@@ -70,7 +71,7 @@ class Image(Base):
         *at_least(0, "h_error"),
         one_of("status", ImageStatus),
         one_of("upload_source", UploadSource),
-        one_of("located_by", LocatedBy),
+        one_of("located_by", vocabulary.LocatedBy),
         check("located", "(storage_location_id IS NULL) = (located_by IS NULL)"),
         Index("ix_images_status", "status"),
         Index("ix_images_created_at", text("created_at DESC")),
@@ -170,10 +171,12 @@ class PhotoSession(Base):
         check("validated_by", "validated OR validated_by_user_id IS NULL"),
         check("finished_at", "finished_at >= started_at"),
         check("supersedes", "supersedes_session_id <> id"),
+        one_of("day_rule", vocabulary.DayRule),
+        check("day_rule_of_day", "(day_rule IS NULL) = (day IS NULL)"),
         check("evidence_key", "length(evidence_key) BETWEEN 1 AND 512"),
         matches("evidence_sha256", _SHA256),
         check("evidence", "(evidence_key IS NULL) = (evidence_sha256 IS NULL)"),
-        one_of("located_by", LocatedBy),
+        one_of("located_by", vocabulary.LocatedBy),
         check(
             "discarded",
             "(status = 'discarded') = (discarded_from IS NOT NULL)"
@@ -224,6 +227,8 @@ class PhotoSession(Base):
         ForeignKey(User.id, ondelete="SET NULL"), index=True
     )
     validation_date: Mapped[dt.datetime | None]
+    day_rule: Mapped[str | None]  # db/same_day.py: by which it is booked together with others of that day
+    day: Mapped[dt.date | None]
     manual_adjustments: Mapped[dict[str, Any] | None]
     supersedes_session_id: Mapped[int | None] = mapped_column(
         ForeignKey("photo_sessions.id", ondelete="RESTRICT"), index=True

@@ -99,6 +99,15 @@ class LocatedBy(StrEnum):
     WALK = "walk"
 
 
+class DayRule(StrEnum):
+    """What several photos of one place on one day say together."""
+
+    LAST = "last"
+    LARGEST = "largest"
+    SUM = "sum"
+    REVIEW = "review"
+
+
 class ContainerRole(StrEnum):
     """`BACKGROUND` belongs to a neighbouring place that happens to be in the picture."""
 

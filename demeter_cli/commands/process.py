@@ -181,6 +181,9 @@ def _print(
     if output_format is Format.JSON:
         output.print_json({"photos": rows, "stock": stock, "overlays": overlays})
         return
+    if not rows:
+        output.say(_("No photo is stored that was not counted."))
+        return
     columns, droppable = dict(COLUMNS), ["seconds", "neighbours", "hidden", "seen", "interval", "place"]
     if any(row["audit"] for row in rows):
         columns["corrected"] = N_("corrected")

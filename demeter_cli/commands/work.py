@@ -35,6 +35,7 @@ def show(
     Example: demeter photos show 12
     """
     from db.locating import nearest
+    from db.same_day import company
     from db.worklist import details
     from demeter_cli import output
     from demeter_cli.settings import load_settings
@@ -46,11 +47,17 @@ def show(
     with open_database(settings) as connection:
         row = details(connection, number)
         near: list[tuple[str, float]] = []
+        beside = company(connection, number, zone)
         if row["lat"] is not None:
             near = nearest(connection, Gps(row["lat"], row["lon"], None, row["h_error"]))
     for key in ("storage_key", "thumbnail_key", "overlay_key", "evidence_key"):
         row[key] = row[key] and store.where(row[key])
     row = output.local(row, zone) | {"nearest": [{"place": code, "metres": round(m, 1)} for code, m in near]}
+    row |= {
+        "same_day": beside.rule.value,
+        "others_that_day": list(beside.others),
+        "counts_for_the_day": beside.counts_for_all,
+    }
     row["counts"] = [output.local(one, zone) for one in row["counts"]]
     match output_format:
         case Format.JSON:
@@ -82,6 +89,7 @@ def _print_details(row: dict[str, Any]) -> None:
         _("pixels"): size,
         _("position"): position,
         _("nearest places"): ", ".join(f"{one['place']} {one['metres']:.0f} m" for one in row["nearest"][:3]),
+        _("same place and day"): _same_day(row),
         _("attempts"): row["attempts"],
         _("model"): row["model"],
         _("discarded"): row["discard_reason"],
@@ -99,6 +107,18 @@ def _print_details(row: dict[str, Any]) -> None:
         output.say(
             f"  {one['status']}: {one['quantity']} ({one['low']}–{one['high']}) {one['notes'] or ''}".rstrip()
         )
+
+
+def _same_day(row: dict[str, Any]) -> str:
+    """Which of a day's photos is in the books, and by which rule; nothing for one that is alone."""
+    if not row["others_that_day"]:
+        return ""
+    others = ", ".join(map(str, row["others_that_day"]))
+    if row["counts_for_the_day"] is None:
+        return _("photos {others}; none is in the books").format(others=others)
+    return _("photos {others}; photo {one} counts for the day ({rule})").format(
+        others=others, one=row["counts_for_the_day"], rule=row["same_day"]
+    )
 
 
 def assign(

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
-import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,41 +176,10 @@ def test_what_is_no_photo_is_moved_aside_with_its_reason_if_asked(site: Site, sh
     assert "broken.jpg" in (site.folder / "rejected" / "broken.jpg.reason").read_text()
 
 
-def wait_for(true: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.2)
-
-
-def test_a_folder_is_watched_while_files_arrive_slowly(site: Site, shop: Shop, crops: list[Path]) -> None:
-    inbox = site.folder / "inbox"
-    inbox.mkdir()
-    (inbox / "broken.jpg").write_bytes(b"no photo")
-    fast = site.but(DEMETER_WATCH_STABLE="1.5", DEMETER_WATCH_INTERVAL="0.3")
-    process = fast.start("watch", inbox, "--workers", "0")
-    try:
-        content = crops[0].read_bytes()
-        with (inbox / "N01-NORTE-C01.jpg").open("wb") as stream:
-            for start in range(0, len(content), len(content) // 6 + 1):
-                stream.write(content[start : start + len(content) // 6 + 1])
-                stream.flush()
-                os.fsync(stream.fileno())
-                time.sleep(0.5)
-        wait_for(lambda: [row["place"] for row in shop.done("report", "stock")] == ["N01-NORTE-C01"])
-        shutil.copy(crops[1], inbox / "N01-NORTE-C02.jpg")
-        wait_for(lambda: len(shop.done("report", "stock")) == 2)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err.count("broken.jpg") == 1  # it is told of once, however long it lies there
-    assert "N01-NORTE-C01" not in err  # and what was still arriving is no failure
-
-
 def test_a_watch_for_cron_counts_what_is_there_and_ends(site: Site, shop: Shop, crops: list[Path]) -> None:
     shutil.copy(crops[0], site.folder / "N01-NORTE-C01.jpg")
     fast = Shop(shop.url, shop.settings | {"DEMETER_WATCH_STABLE": "0.2"})
     told = fast.run("watch", site.folder, "--once", "--interval", "0.2")
-    assert (told.code, told.out) == (0, "")
+    assert told.code == 0
+    assert "N01-NORTE-C01.jpg: N01-NORTE-C01, " in told.out
     assert [row["place"] for row in shop.done("report", "stock")] == ["N01-NORTE-C01"]

@@ -19,6 +19,13 @@ STATUSES = (
 
 
 def upgrade() -> None:
+    op.add_column("photo_sessions", sa.Column("day_rule", sa.Text()))
+    op.add_column("photo_sessions", sa.Column("day", sa.Date()))
+    rules = "day_rule IN ('last', 'largest', 'sum', 'review')"
+    op.create_check_constraint(op.f("ck_photo_sessions_day_rule"), "photo_sessions", rules)
+    op.create_check_constraint(
+        op.f("ck_photo_sessions_day_rule_of_day"), "photo_sessions", "(day_rule IS NULL) = (day IS NULL)"
+    )
     op.add_column("images", sa.Column("storage_location_id", sa.Integer()))
     op.create_foreign_key(
         op.f("fk_images_storage_location_id"),
