@@ -250,7 +250,7 @@ def _require_createdb(connection: Connection) -> None:
     may = connection.scalar(text("SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user"))
     if not may:
         raise DatabaseError(
-            "A backup is proved by restoring it into a scratch database, which this database user may not make:"
+            "A backup is proved by restoring it into a scratch database, which this user may not make:"
             " ALTER ROLE … CREATEDB, or take it unproved with --no-verify"
         )
 

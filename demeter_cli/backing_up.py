@@ -23,8 +23,8 @@ def is_folder(target: Path) -> bool:
     return target.is_dir() or (not target.exists() and not target.suffix)
 
 
-def name_of(moment: dt.datetime, about: str = "demeter") -> str:
-    return f"{about}-{moment.astimezone(dt.UTC):{_FORM}}.dump"
+def name_of(moment: dt.datetime) -> str:
+    return f"demeter-{moment.astimezone(dt.UTC):{_FORM}}.dump"
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def restore(
     from db.programs import programs_for
     from db.runs import run_lock
     from demeter_cli import output
-    from demeter_cli.backing_up import appearing, name_of
+    from demeter_cli.backing_up import appearing
     from demeter_cli.settings import load_settings
     from demeter_cli.site import database_url
 
@@ -128,7 +128,7 @@ def restore(
                         " of all that it holds"
                     )
                 now = dt.datetime.now(dt.UTC)
-                saved = settings.data_dir / "backups" / name_of(now, "before-restore")
+                saved = settings.data_dir / "backups" / f"before-restore-{now:%Y%m%dT%H%M%S.%fZ}.dump"
                 with appearing(saved, overwrite=False) as draft:
                     backups.back_up(connection, url, draft, verify=False)
                 output.tell(f"What was there is in {saved}.")
