@@ -215,13 +215,15 @@ def _content(connection: Connection, table: str, columns: list[str], order: list
 @contextmanager
 def _scratch(connection: Connection, address: str | URL) -> Iterator[URL]:
     """An empty database of the same server, for as long as the context lasts."""
-    name = f"{_SCRATCH}{os.getpid()}_{secrets.token_hex(4)}"
+    # Others on this server may be proving backups of other databases; a lock is for one database alone.
+    ours = _SCRATCH + hashlib.sha256(str(parse_address(address).database).encode()).hexdigest()[:8]
+    name = f"{ours}_{os.getpid()}_{secrets.token_hex(4)}"
     alone = connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK})
     left = text(
         "SELECT datname FROM pg_database WHERE starts_with(datname, :begin)"
         " AND datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user)"
     )
-    old = list(connection.scalars(left, {"begin": _SCRATCH})) if alone else []
+    old = list(connection.scalars(left, {"begin": ours})) if alone else []
     connection.rollback()
     for one in old:  # of a backup that was killed
         _outside(connection, f'DROP DATABASE IF EXISTS "{one}" WITH (FORCE)')

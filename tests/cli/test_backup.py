@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def test_what_was_saved_comes_back_row_by_row_with_its_rules_and_rights(
 ) -> None:
     file = tmp_path / "new" / "site.dump"
     before = held(shop)
+    digest = hashlib.sha256(shop.url.split("?")[0].rpartition("/")[2].encode()).hexdigest()[:8]
+    _execute(shop.url, f"CREATE DATABASE demeter_verify_{digest}_7_dead")  # of one that was killed
 
     saved = shop.done("db", "backup", file)
 
@@ -177,6 +180,15 @@ def test_a_backup_of_a_newer_program_is_refused(shop: Shop, empty: Shop, tmp_pat
     assert (told.code, "made by a newer Demeter" in told.err) == (4, True)
     with connect(empty.url) as connection:
         assert not holds_anything(connection)
+
+
+def test_who_may_make_no_database_is_told_before_anything_is_written(shop: Shop, tmp_path: Path) -> None:
+    meek = Shop(f"{shop.url}&options=-c%20role%3Ddemeter_operator", shop.settings)
+    told = meek.run("db", "backup", tmp_path / "site.dump")
+    assert (told.code, "--no-verify" in told.err) == (4, True)
+    told = meek.run("db", "backup", tmp_path / "site.dump", "--no-verify")  # nor may an operator read it all
+    assert (told.code, "permission denied" in told.err) == (4, True), told.err
+    assert list(tmp_path.glob("*.dump*")) + list(tmp_path.glob(".*")) == []
 
 
 def test_a_file_is_not_overwritten_unasked(shop: Shop, tmp_path: Path) -> None:
