@@ -76,6 +76,8 @@ def contents(connection: Connection) -> list[Content]:
 
 def revision_of(file: Path, programs: Programs) -> str:
     """The revision of the tables in a backup. Raises UnreadableFile."""
+    if not file.is_file():
+        raise UnreadableFile(f"there is no file {file}")
     try:
         told = programs.run("pg_restore", "--data-only", "--table=alembic_version", "--file=-", str(file))
     except DatabaseError as error:

@@ -4,7 +4,7 @@ There is no default partition. Rows that fell into one would escape the retentio
 later ATTACH scan and lock it. Instead `demeter db upgrade` and every run of `demeter process` make the next
 days' partitions, so that a night never outlives them. Days are UTC days.
 
-Names follow pg_partman's (`detections_p20261122`), so that it can take over where a server has it.
+Names follow pg_partman's (`detections_p20261122`), which knows no evidence and so does not manage them.
 """
 
 from __future__ import annotations

@@ -95,6 +95,28 @@ def age(connection: Connection) -> int | None:
     return int(old) if old is not None and old > _OLD_AGE else None
 
 
+def dropped_by_age(connection: Connection) -> list[str]:
+    """The tables of ours that pg_partman would drop days of, whether or not their evidence is anywhere."""
+    configs = connection.scalars(
+        text(
+            "SELECT pg_class.oid::regclass::text FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
+            " WHERE relname = 'part_config' AND attname = 'retention'"
+            " AND has_table_privilege(pg_class.oid, 'SELECT')"
+        )
+    ).all()
+    return [
+        table
+        for config in configs  # already quoted
+        for table in connection.scalars(
+            text(
+                f"SELECT name FROM unnest(CAST(:ours AS text[])) AS name JOIN {config} ON"  # noqa: S608
+                " parent_table = current_schema() || '.' || name WHERE retention IS NOT NULL ORDER BY 1"
+            ),
+            {"ours": list(PARTITIONED)},
+        )
+    ]
+
+
 def analyze(connection: Connection, table: str) -> None:
     """Runs in the caller's transaction."""
     connection.execute(text(sql.SQL("ANALYZE {}").format(sql.Identifier(table)).as_string()))

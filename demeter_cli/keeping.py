@@ -78,6 +78,7 @@ class Maintenance:
     def _dropped(self) -> Iterator[Step]:
         with self.connection.begin():
             old = retention.outlived(self.connection, self.today, self.settings.keep_detections_days)
+            by_age = retention.dropped_by_age(self.connection)
         names, kept = [], []
         for partition in old:
             with self.connection.begin():
@@ -94,6 +95,11 @@ class Maintenance:
                 kept.append(
                     Step("keep partition", "hint", 0, f"{partition.name}: in use; the next round drops it")
                 )
+        for table in by_age:
+            about = (
+                f"{table}: pg_partman drops its days by age alone; set its retention to NULL in part_config"
+            )
+            kept.append(Step("unset retention", "hint", 0, about))
         yield Step("drop partitions", self._state, len(names), _span(names))
         yield from kept
 
@@ -154,7 +160,7 @@ class Maintenance:
         for name in mine if not self.dry_run else ():
             with self.connection.begin():
                 retention.analyze(self.connection, name)
-        yield Step("analyze tables", self._state, len(mine), ", ".join(mine))
+        yield Step("analyze tables", self._state, len(mine), _span(mine))
         if others := [one.table for one in stale if not one.ours]:
             yield Step("analyze tables", "hint", len(others), f"as their owner: ANALYZE {', '.join(others)}")
         for one in tables:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -67,30 +67,36 @@ def backup(
                 held = back_up(connection, url, draft, verify=verify)
                 watch.counted((), connection)
         gone = rotate(target, keep_daily, keep_weekly, now) if gather else []
-        done = {
-            "file": str(file),
-            "bytes": file.stat().st_size,
-            "tables": len(held),
-            "rows": sum(one.rows for one in held),
-            "verified": verify,
-            "removed": len(gone),
-        }
-        match output_format:
-            case Format.JSON:
-                output.print_json(done)
-            case Format.CSV:
-                output.print_csv([done], tuple(done))
-            case Format.TABLE if not quiet:
-                proved = ", proved by restoring it" if verify else ""
-                output.say(f"{done['tables']} tables with {done['rows']} rows{proved}:")
-                output.say(str(file), wrap=False)
-                if gone:
-                    output.say(f"Older backups removed: {', '.join(gone)}.")
+    done = {
+        "file": str(file),
+        "bytes": file.stat().st_size,
+        "tables": len(held),
+        "rows": sum(one.rows for one in held),
+        "verified": verify,
+        "removed": len(gone),
+    }
+    _print_done(done, gone, None if quiet and output_format is Format.TABLE else output_format)
+
+
+def _print_done(done: dict[str, Any], gone: list[str], output_format: Format | None) -> None:
+    from demeter_cli import output
+
+    match output_format:
+        case Format.JSON:
+            output.print_json(done)
+        case Format.CSV:
+            output.print_csv([done], tuple(done))
+        case Format.TABLE:
+            proved = ", proved by restoring it" if done["verified"] else ""
+            output.say(f"{done['tables']} tables with {done['rows']} rows{proved}:")
+            output.say(done["file"], wrap=False)
+            if gone:
+                output.say(f"Older backups removed: {', '.join(gone)}.")
 
 
 def restore(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A backup.", exists=True, dir_okay=False, readable=True)],
+    file: Annotated[Path, typer.Argument(help="A backup.")],
     replace: Annotated[
         bool,
         typer.Option(
