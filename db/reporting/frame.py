@@ -25,7 +25,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`heading` is English, and translated where it is shown. `low` and `high` of a figure are columns called so."""
+    """`heading` is English, and translated where it is shown. `low` and `high` of a figure are columns called
+    so."""
 
     key: str
     heading: str
@@ -46,8 +47,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a report is asked for. `places` are codes of places, beds or bays, `products` SKUs or codes of categories
-    and families; nothing means all. The period is since < t <= until."""
+    """What a report is asked for. `places` are codes of places, beds or bays, `products` SKUs or codes of
+    categories and families; nothing means all. The period is since < t <= until."""
 
     until: dt.datetime
     since: dt.datetime

@@ -15,9 +15,19 @@ from db.models.catalog import Product, ProductCategory, ProductFamily
 from db.models.places import StorageArea, StorageLocation, Warehouse
 from db.place_config import places_within
 from db.reporting.frame import Wanted
-from pipeline.words import Sentence
+from pipeline.words import Sentence, marked
 
-GROUPS = ("bay", "bed", "place", "product", "family", "category", "packaging", "size", "state")
+HEADINGS = {
+    "bay": marked("bay"),
+    "bed": marked("bed"),
+    "place": marked("place"),
+    "product": marked("product"),
+    "family": marked("family"),
+    "category": marked("category"),
+    "packaging": marked("packaging"),
+    "size": marked("size"),
+    "state": marked("state"),
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ class Groups:
                 if asked in (sku.casefold(), *(one.casefold() for one in names))
             }
             if not named:
-                known = {sku for sku in self._products} | {one for names in self._products.values() for one in names}
+                known = set(self._products) | {one for names in self._products.values() for one in names}
                 raise NotFound(
                     Sentence(
                         "there is no product, family or category {name!r}{nearest}",

@@ -14,7 +14,7 @@ from db.models.places import StorageBin, StorageLocation
 from db.models.stock import StockBatch, StockMovement
 from db.models.vocabulary import MovementType
 from db.reporting.frame import Column, Kind, Report, Row, Wanted
-from db.reporting.groups import Groups
+from db.reporting.groups import HEADINGS, Groups
 from db.reports import StockRow, stock
 from pipeline.interval import add
 from pipeline.words import Sentence, marked
@@ -22,7 +22,8 @@ from pipeline.words import Sentence, marked
 STEPS = ("day", "week", "month")
 MOST_STEPS = 60
 WIDEST = 3
-_GROWN = (MovementType.PLANTAR, MovementType.SEMBRAR, MovementType.MANUAL_INIT)
+# What adds plants that were not there before; a transplant only carries them.
+_CAME_IN = frozenset({"plantar", "sembrar", "manual_init", "foto", "ajuste"})
 
 
 def bounds(rows: Sequence[StockRow]) -> tuple[int | None, int | None]:
@@ -43,7 +44,7 @@ def summary(connection: Connection, wanted: Wanted) -> Report:
     shown = [_summed(group, inside, whole) for group, inside in by.items()]
     shown.sort(key=lambda row: str(row["group"] or ""))
     columns = (
-        Column("group", marked(wanted.group)),
+        Column("group", HEADINGS[wanted.group]),
         Column("places", marked("places"), Kind.COUNT),
         Column("plants", marked("plants"), Kind.COUNT),
         Column("low", marked("low"), Kind.COUNT),
@@ -71,7 +72,8 @@ def _summed(group: str | None, rows: Sequence[StockRow], whole: int) -> dict[str
 
 
 def _widest(rows: Sequence[StockRow]) -> Iterator[str]:
-    """Which places make the sum unsure: halves of intervals add up by their squares, but for what they share."""
+    """Which places make the sum unsure: halves of intervals add up by their squares, but for what they
+    share."""
     squares: dict[str, float] = defaultdict(float)
     for row in rows:
         if row.low is not None and row.high is not None:
@@ -85,7 +87,8 @@ def _widest(rows: Sequence[StockRow]) -> Iterator[str]:
 
 
 def trend(connection: Connection, wanted: Wanted) -> Report:
-    """The stock at the end of each day, week or month of the period, rebuilt from the ledger as it stands now.
+    """The stock at the end of each day, week or month of the period, rebuilt from the ledger as it stands
+    now.
 
     Raises ValueError for more than MOST_STEPS steps.
     """
@@ -118,7 +121,8 @@ def trend(connection: Connection, wanted: Wanted) -> Report:
 
 
 def steps(wanted: Wanted) -> Iterator[dt.datetime]:
-    """The ends of the steps that the period touches, at the site's midnights; the last is the period's own end."""
+    """The ends of the steps that the period touches, at the site's midnights; the last is the period's own
+    end."""
     first = wanted.since.astimezone(wanted.zone).date()
     last = wanted.until.astimezone(wanted.zone)
     day = _next(first, wanted.step)
@@ -142,16 +146,20 @@ def _next(day: dt.date, step: str) -> dt.date:
 def mortality(connection: Connection, wanted: Wanted) -> Report:
     """Deaths of the period as a share of what stood there and what came in: deaths ÷ (opening + inflow).
 
-    Inflow is what was planted, sown or taken over. Plants moved within what a group shows are no inflow.
+    Inflow is what was planted, sown or taken over, and what a count or an adjustment found beyond the books:
+    a place that was never counted before begins with its first count. Plants that are carried from one place
+    to another are none. Without plants there is no rate.
     """
     groups = Groups(connection)
     moved, by = groups.meant(_moved(connection, wanted), wanted), defaultdict[str | None, list[Any]](list)
     for row in moved:
         by[groups.of(row, wanted.group)].append(row)
-    shown = sorted((_deaths(group, rows) for group, rows in by.items()), key=lambda row: str(row["group"] or ""))
+    shown = sorted(
+        (_deaths(group, rows) for group, rows in by.items()), key=lambda row: str(row["group"] or "")
+    )
     shown = [row for row in shown if row["opening"] or row["inflow"] or row["deaths"]]
     columns = (
-        Column("group", marked(wanted.group)),
+        Column("group", HEADINGS[wanted.group]),
         Column("opening", marked("opening"), Kind.COUNT),
         Column("inflow", marked("came in"), Kind.COUNT),
         Column("deaths", marked("deaths"), Kind.COUNT),
@@ -174,7 +182,7 @@ def _deaths(group: str | None, rows: Iterable[Any]) -> Row:
             opening += int(row.plants)
         elif row.type == MovementType.MUERTE.value:
             deaths -= int(row.plants)
-        elif row.type in _GROWN:
+        elif row.type in _CAME_IN and row.gain:
             inflow += int(row.plants)
     base = opening + inflow
     return {
@@ -191,6 +199,7 @@ def _moved(connection: Connection, wanted: Wanted) -> Sequence[Any]:
     from db.models.catalog import PackagingCatalog, ProductSize, ProductState
 
     before = (StockMovement.occurred_at <= wanted.since).label("before")
+    gain = (StockMovement.quantity > 0).label("gain")
     keys = (
         StorageLocation.code.label("place"),
         Product.sku.label("sku"),
@@ -200,6 +209,7 @@ def _moved(connection: Connection, wanted: Wanted) -> Sequence[Any]:
         StockMovement.movement_type.label("type"),
         StockMovement.reason_description.label("reason"),
         before,
+        gain,
     )
     return connection.execute(
         select(*keys, func.sum(StockMovement.quantity).label("plants"))
