@@ -63,6 +63,7 @@ _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "50",
+    "max_locks_per_transaction": "256",  # a restore takes one for each partition and index
     "shared_buffers": "128MB",
     "jit": "off",
     "timezone": "UTC",

@@ -168,8 +168,8 @@ def _require_ours(site: Site) -> None:
     if major != MAJOR_VERSION:
         raise EmbeddedServerError(
             f"The database in {site.cluster} was made by PostgreSQL {major}, but this Demeter brings "
-            f"PostgreSQL {MAJOR_VERSION}; dump it with the Demeter that made it, and restore it into a new "
-            "DEMETER_DATA_DIR."
+            f"PostgreSQL {MAJOR_VERSION}; with the Demeter that made it: `demeter db backup FILE`, then with "
+            "this one and a new DEMETER_DATA_DIR: `demeter db restore FILE`."
         )
 
 

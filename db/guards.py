@@ -118,6 +118,7 @@ FUNCTIONS = {
     "check_batch": "11337b15e0824dfa04fca4f9df342fea",
     "check_reversal": "7d760219d7002ee918d5f1333e50ab94",
     "check_transfer": "c1c8ab3e361f40c518bf3c52f5c07fd1",
+    "drop_partition": "5e3711b502406816b0a770d81f05b414",
     "hold_periods": "5449001ea6bf9a3daa8a054752e4ec3e",
     "make_partition": "a3f8ab83c912983822b637367873489f",
     "note_batches": "6d2ce77615f450073a56d878bb2abf74",

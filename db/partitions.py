@@ -54,28 +54,31 @@ def ensure_partitions(connection: Connection, first: dt.date, days: int) -> list
     partition is attached, which lets reading and writing of the table go on, and holds up writers of the
     tables that it refers to until the commit.
     """
-    if not _missing(connection, first, days):
+    if not missing_partitions(connection, first, days):
         return []
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    missing = _missing(connection, first, days)
+    missing = missing_partitions(connection, first, days)
     for partition in missing:
         _attach(connection, partition)
     return [partition.name for partition in missing]
 
 
-def drop_partitions_before(connection: Connection, day: dt.date) -> list[str]:
-    """Drop the partitions that end at or before the start of `day`, and return their names.
+def drop_partition(connection: Connection, partition: Partition) -> None:
+    """Drop a day of one table with its rows. Runs in the caller's transaction; commit soon, for nobody reads
+    or writes the table until then.
 
-    The rows are gone: store the evidence files first. Runs in the caller's transaction; commit soon.
+    The function of the owner's refuses a day of this week, and one with a session that has no evidence. That
+    the evidence file is there is for the caller to see to (db/retention.py).
     """
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    old = [partition for partition in list_partitions(connection) if partition.stop <= _midnight(day)]
-    for partition in old:
-        connection.execute(text(f"DROP TABLE {_quoted(connection, partition.name)}"))
-    return [partition.name for partition in old]
+    connection.execute(
+        text("SELECT drop_partition(CAST(:parent AS regclass), :day)"),
+        {"parent": partition.table, "day": partition.start.date()},
+    )
 
 
-def _missing(connection: Connection, first: dt.date, days: int) -> list[Partition]:
+def missing_partitions(connection: Connection, first: dt.date, days: int) -> list[Partition]:
+    """What `ensure_partitions` would make."""
     existing = list_partitions(connection)
     return [
         wanted
@@ -90,7 +93,7 @@ def _missing(connection: Connection, first: dt.date, days: int) -> list[Partitio
 def _wanted(first: dt.date, days: int) -> list[Partition]:
     dates = [first + dt.timedelta(days=offset) for offset in range(days)]
     return [
-        Partition(table, f"{table}_p{day:%Y%m%d}", _midnight(day), _midnight(day + dt.timedelta(days=1)))
+        Partition(table, f"{table}_p{day:%Y%m%d}", midnight(day), midnight(day + dt.timedelta(days=1)))
         for table in PARTITIONED
         for day in dates
     ]
@@ -104,9 +107,5 @@ def _attach(connection: Connection, partition: Partition) -> None:
     )
 
 
-def _quoted(connection: Connection, name: str) -> str:
-    return connection.dialect.identifier_preparer.quote(name)
-
-
-def _midnight(day: dt.date) -> dt.datetime:
+def midnight(day: dt.date) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(), dt.UTC)

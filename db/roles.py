@@ -36,8 +36,8 @@ APPEND_ONLY = frozenset(
 CLEARED = frozenset({"session_containers", "session_findings", "detections", "estimations", "stock_checks"})
 # Master data without a name by which people call its rows.
 MASTER = frozenset({"seed_rows", "location_relationships", "map_features", "product_sample_images"})
-# The function that makes a day's partition, with the rights of the owner.
-MAKER = "make_partition"
+# The functions that make and drop a day's partition, with the rights of the owner.
+MAKERS = frozenset({"make_partition", "drop_partition"})
 # Columns apart from which nobody but an admin may read, and alone of which an operator may change.
 HIDDEN = {"users": frozenset({"password_hash"})}
 DECISIONS = {"counts": frozenset({"status", "decided_by_user_id", "decided_at"})}
@@ -79,7 +79,7 @@ def differences(connection: Connection) -> tuple[set[Right], set[Right]]:
         right for table in METADATA.tables.values() for right in _of_table(table) if right.role in present
     }
     should |= {Right(role, "alembic_version", "SELECT") for role in present}
-    should |= {Right(role, MAKER, "EXECUTE") for role in present & {ADMIN, OPERATOR}}
+    should |= {Right(role, maker, "EXECUTE") for role in present & {ADMIN, OPERATOR} for maker in MAKERS}
     held = {Right(*row) for row in connection.execute(_HELD, {"roles": list(ROLES)})}
     return should - held, held - should
 
@@ -112,10 +112,10 @@ def _operator(table: str) -> frozenset[str]:
 
 def _statements(verb: str, to: str, rights: Collection[Right]) -> list[str]:
     """As few as possible: the tables that get the same rights together, and columns by their table."""
-    functions = [right for right in rights if right.table == MAKER]
+    functions = [right for right in rights if right.table in MAKERS]
     whole: dict[tuple[str, str], set[str]] = defaultdict(set)
     parts: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for role, table, privilege, column in (right for right in rights if right.table != MAKER):
+    for role, table, privilege, column in (right for right in rights if right.table not in MAKERS):
         if column is None:
             whole[role, table].add(privilege)
         else:
@@ -124,7 +124,7 @@ def _statements(verb: str, to: str, rights: Collection[Right]) -> list[str]:
     for (role, table), privileges in whole.items():
         together[role, frozenset(privileges)].append(f'"{table}"')
     return [
-        *(f"{verb} EXECUTE ON FUNCTION {MAKER} {to} {right.role}" for right in sorted(functions)),
+        *(f"{verb} EXECUTE ON FUNCTION {right.table} {to} {right.role}" for right in sorted(functions)),
         *(
             f"{verb} {', '.join(sorted(privileges))} ON {', '.join(sorted(tables))} {to} {role}"
             for (role, privileges), tables in sorted(together.items(), key=str)

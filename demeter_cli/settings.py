@@ -133,6 +133,9 @@ class Settings(BaseSettings):
     otel_endpoint: str | None = None
     free_gb: Annotated[float, Field(ge=0)] = 10.0
 
+    keep_detections_days: Annotated[int, Field(ge=7, le=36500)] = 90
+    keep_reports_days: Annotated[int, Field(ge=1, le=36500)] = 365
+
     @field_validator(
         "data_dir", "period_key", "rejected_dir", "detector", "segmenter", "log_file", "metrics_file"
     )

@@ -96,6 +96,10 @@ class FolderStore:
         with self._telling(f"{key} under {printable(self.root)} cannot be removed"):
             self._path(key).unlink(missing_ok=True)
 
+    def tidy(self, before: dt.datetime, *, dry_run: bool = False) -> list[StoredFile]:
+        with self._telling(f"what is unfinished in {printable(self.root)} cannot be removed"):
+            return clear_folder(self.root, before, pattern=".*.part", dry_run=dry_run)
+
     def where(self, key: str) -> str:
         return str(self.root / key)
 
@@ -126,6 +130,32 @@ class FolderStore:
             raise missing(self, key) from error
         except OSError as error:
             raise StorageError(f"{key} under {printable(self.root)} cannot be read: {_why(error)}") from error
+
+
+def clear_folder(
+    top: Path, before: dt.datetime, *, pattern: str = "*", dry_run: bool = False
+) -> list[StoredFile]:
+    """Remove the files below a folder that nobody wrote to since `before`, then the folders that they leave
+    empty; links are not followed. Raises OSError, but not for what another program removed first."""
+    gone = []
+    for path in sorted(top.rglob(pattern), reverse=True):  # what is in a folder before the folder
+        try:
+            is_folder = path.is_dir() and not path.is_symlink()
+            old = path.lstat().st_mtime < before.timestamp()
+            if old and not is_folder:
+                gone.append(_stored_link(path, path.relative_to(top).as_posix()))
+                if not dry_run:
+                    path.unlink()
+            elif old and is_folder and not dry_run and not any(path.iterdir()):
+                path.rmdir()
+        except FileNotFoundError:
+            continue
+    return gone
+
+
+def _stored_link(path: Path, key: str) -> StoredFile:
+    found = path.lstat()
+    return StoredFile(key, found.st_size, dt.datetime.fromtimestamp(found.st_mtime, dt.UTC))
 
 
 def _stored(path: Path, key: str) -> StoredFile:

@@ -6,6 +6,7 @@ against a circuit that all processes of the machine share. A store that answers 
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
 import tempfile
@@ -161,6 +162,21 @@ class S3Store:
     def delete(self, key: str) -> None:
         with self._asking(f"{key} cannot be removed from"):
             self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
+
+    def tidy(self, before: dt.datetime, *, dry_run: bool = False) -> list[StoredFile]:
+        below = f"{self.prefix}/" if self.prefix else ""
+        pages = self.client.get_paginator("list_multipart_uploads")
+        gone = []
+        with self._asking("uploads that were cut short cannot be removed from"):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=below):
+                for found in page.get("Uploads", ()):
+                    if found["Initiated"] >= before:
+                        continue
+                    gone.append(StoredFile(found["Key"][len(below) :], 0, found["Initiated"]))
+                    if not dry_run:
+                        which = {"Key": found["Key"], "UploadId": found["UploadId"]}
+                        self.client.abort_multipart_upload(Bucket=self.bucket, **which)
+        return gone
 
     def where(self, key: str) -> str:
         return f"{self.name}/{key}"

@@ -82,6 +82,9 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Remove what is stored, if anything is."""
 
+    def tidy(self, before: dt.datetime, *, dry_run: bool = False) -> list[StoredFile]:
+        """Remove what was begun before then and never came to stand at its key, and say what it was."""
+
     def where(self, key: str) -> str:
         """A path or a URL, to show."""
 

@@ -8,10 +8,15 @@ from typing import Annotated
 
 import typer
 
+from demeter_cli.commands.backup import backup, restore
+from demeter_cli.commands.maintain import maintain
 from demeter_cli.errors import ExitCode
 from demeter_cli.formats import Format
 
 app = typer.Typer(no_args_is_help=True)
+app.command("maintain")(maintain)
+app.command("backup")(backup)
+app.command("restore")(restore)
 
 
 @app.callback()

@@ -35,7 +35,10 @@ def test_data_of_another_major_version_is_refused_with_a_remedy(data_dir: Path) 
     cluster.mkdir(parents=True)
     (cluster / "PG_VERSION").write_text("17\n")
     os.chown(cluster, server_account().uid, server_account().gid)
-    assert re.search(r"was made by PostgreSQL 17, .* brings PostgreSQL 18; dump it", refusal(data_dir))
+    assert re.search(
+        r"was made by PostgreSQL 17, .* brings PostgreSQL 18; with the Demeter that made it",
+        refusal(data_dir),
+    )
     assert [path.name for path in data_dir.rglob("*")] == ["postgres", "PG_VERSION"]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from db.engine import connect
-from db.partitions import drop_partitions_before, ensure_partitions, list_partitions
+from db.partitions import ensure_partitions, list_partitions
 
 DAY = dt.date(2031, 2, 27)  # far from what `upgrade` made
 
@@ -126,21 +126,6 @@ def test_detections_can_be_read_and_written_while_a_partition_is_made(database_u
             busy.execute(text("SET lock_timeout = '2s'"))
         add_detection(writer, "2031-02-27 13:00:00Z")  # before the maker commits
         assert reader.scalar(text("SELECT count(*) FROM detections")) == 0
-
-
-def test_old_days_are_dropped_with_their_rows_and_newer_ones_kept(connection: Connection) -> None:
-    ensure_partitions(connection, DAY, 3)
-    add_detection(connection, "2031-02-27 12:00:00Z")
-    add_detection(connection, "2031-03-01 12:00:00Z")
-
-    dropped = drop_partitions_before(connection, dt.date(2031, 3, 1))
-
-    assert {name for name in dropped if "_p2031" in name} == {
-        f"{table}_p{day}" for table in ("detections", "estimations") for day in (20310227, 20310228)
-    }
-    assert names(connection) == ["detections_p20310301", "estimations_p20310301"]
-    assert connection.scalar(text("SELECT count(*) FROM detections")) == 1
-    assert drop_partitions_before(connection, dt.date(2031, 3, 1)) == []
 
 
 def test_days_inside_a_partition_that_somebody_else_made_are_left_alone(connection: Connection) -> None:

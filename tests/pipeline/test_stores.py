@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,6 +122,19 @@ def test_no_key_leads_out_of_the_store(key: str) -> None:
 def test_keys_that_are_none_are_refused(store: Store, key: str) -> None:
     with pytest.raises(StorageError, match="is no key of a stored file"):
         store.read_bytes(key)
+
+
+def test_uploads_that_were_cut_short_are_removed_once_they_are_old(endpoint: str) -> None:
+    store = open_store(f"s3://{BUCKET}/cut", Path("unused"), options(endpoint))
+    s3 = client(endpoint)
+    for key in ("cut/original/a.jpg", "elsewhere/b.jpg"):
+        s3.create_multipart_upload(Bucket=BUCKET, Key=key)
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2)  # moto says of each that it is from 2010
+
+    assert store.tidy(dt.datetime(2000, 1, 1, tzinfo=dt.UTC)) == []
+    for dry_run in (True, False):
+        assert [one.key for one in store.tidy(soon, dry_run=dry_run)] == ["original/a.jpg"]
+    assert [one["Key"] for one in s3.list_multipart_uploads(Bucket=BUCKET)["Uploads"]] == ["elsewhere/b.jpg"]
 
 
 def test_an_object_is_checked_encrypted_and_remembers_its_hash(endpoint: str, tmp_path: Path) -> None:
