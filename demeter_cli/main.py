@@ -32,6 +32,7 @@ from demeter_cli.commands import (
     reconcile,
     recount,
     report,
+    reports,
     runs,
     schedule,
     seed,
@@ -124,6 +125,12 @@ app.command("watch")(watch.watch)
 app.command("estimate")(estimate.estimate)
 app.command("reconcile")(reconcile.reconcile)
 app.add_typer(report.app, name="report")
+report.app.command("list")(reports.list_reports)
+report.app.command("summary")(reports.summary)
+report.app.command("trend")(reports.trend)
+report.app.command("mortality")(reports.mortality)
+report.app.command("stale")(reports.stale)
+report.app.command("photos")(reports.photos)
 app.add_typer(stock.app, name="stock")
 stock.app.command("count", cls=SignedCommand)(recount.count)
 stock.app.command("uncount")(recount.uncount)

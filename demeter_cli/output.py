@@ -91,9 +91,14 @@ def parting(rows: Sequence[Row], names: Mapping[str, str]) -> dict[str, str]:
 
 
 def print_json(value: Any) -> None:
+    """As `json_text` makes it."""
+    write_text(json_text(value))
+
+
+def json_text(value: Any) -> str:
     """Indented, UTF-8, dates in ISO 8601. Names with bytes that are not UTF-8 come as escapes."""
     text = json.dumps(value, ensure_ascii=False, indent=2, default=_plain)
-    _write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
 
 
 def print_json_line(value: Any) -> None:
@@ -113,13 +118,25 @@ def save_json(path: Path, value: Any) -> None:
 
 
 def print_csv(rows: Iterable[Row], columns: Sequence[str], *, heading: bool = True) -> None:
+    """As `csv_text` makes it."""
+    write_text(csv_text(rows, columns, heading=heading))
+
+
+def csv_text(
+    rows: Iterable[Row], columns: Sequence[str], *, heading: bool = True, separator: str = ","
+) -> str:
     """Plain UTF-8 with a header. Cells that a spreadsheet would run as a formula are quoted with '."""
     lines = [
         *([columns] if heading else []),
         *([_cell(row.get(column)) for column in columns] for row in rows),
     ]
-    text = "".join(",".join(map(_quoted, cells)) + "\n" for cells in lines)
-    _write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    text = "".join(separator.join(_quoted(cell, separator) for cell in cells) + "\n" for cells in lines)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def write_text(text: str) -> None:
+    """To stdout, as it is."""
+    _write(text)
 
 
 def save_text(text: str, path: Path | None) -> None:
@@ -137,9 +154,9 @@ def save_text(text: str, path: Path | None) -> None:
         ) from error
 
 
-def _quoted(cell: str) -> str:
+def _quoted(cell: str, separator: str) -> str:
     """csv.writer leaves a lone carriage return bare, and readers take it for the end of a line."""
-    return '"' + cell.replace('"', '""') + '"' if any(sign in cell for sign in ',"\r\n') else cell
+    return '"' + cell.replace('"', '""') + '"' if any(sign in cell for sign in f'{separator}"\r\n') else cell
 
 
 def _cell(value: Any) -> str:
