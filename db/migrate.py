@@ -96,8 +96,8 @@ def draft(address: str | URL, message: str) -> None:
 def _no_run(connection: Connection) -> Iterator[None]:
     """Meanwhile. Other upgrades are let in: they wait for each other.
 
-    The lock is given back by itself: a server notices only after a moment that a connection was closed, and the
-    run that comes next should not be told that it is taken.
+    The lock is given back by itself: a server notices only after a moment that a connection was closed, and
+    the run that comes next should not be told that it is taken.
     """
     from db.runs import RUN_LOCK
 

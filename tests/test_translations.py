@@ -108,7 +108,8 @@ def test_a_sentence_comes_whole_through_a_pipe() -> None:
 # What administrators alone see, like logs, is English.
 ADMINISTRATORS = {
     *(f"commands/{name}.py" for name in ("database", "doctor", "model", "runs", "schedule", "seed")),
-    *(f"commands/{name}.py" for name in ("settings", "speed", "storage")),
+    *(f"commands/{name}.py" for name in ("settings", "speed", "storage", "backup", "maintain")),
+    "backing_up.py",
     *("evaluation.py", "doctor.py", "doctor_database.py", "scheduling.py"),
 }
 SAYING = {"say", "say_beside", "tell", "confirm", "BadParameter"}
