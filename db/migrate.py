@@ -8,7 +8,8 @@ Alembic is configured here, in code; there is no alembic.ini. For a new revision
 from __future__ import annotations
 
 import datetime as dt
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,13 +44,13 @@ def upgrade(address: str | URL) -> None:
 
     with connect(address) as connection:
         _refuse_unknown(current(connection))
-        _keep_runs_out(connection)
-        command.upgrade(_config(connection), "head")
-        connection.commit()
-        ensure_partitions(connection, dt.datetime.now(dt.UTC).date(), DAYS_AHEAD + 1)
-        connection.commit()
-        ensure_roles(connection)
-        connection.commit()
+        with _no_run(connection):
+            command.upgrade(_config(connection), "head")
+            connection.commit()
+            ensure_partitions(connection, dt.datetime.now(dt.UTC).date(), DAYS_AHEAD + 1)
+            connection.commit()
+            ensure_roles(connection)
+            connection.commit()
 
 
 def head() -> str:
@@ -91,13 +92,25 @@ def draft(address: str | URL, message: str) -> None:
         command.revision(_config(connection), message, autogenerate=True, rev_id=rev_id)
 
 
-def _keep_runs_out(connection: Connection) -> None:
-    """As long as the connection lasts. Other upgrades are let in: they wait for each other."""
+@contextmanager
+def _no_run(connection: Connection) -> Iterator[None]:
+    """Meanwhile. Other upgrades are let in: they wait for each other.
+
+    The lock is given back by itself: a server notices only after a moment that a connection was closed, and the
+    run that comes next should not be told that it is taken.
+    """
     from db.runs import RUN_LOCK
 
     if not connection.scalar(text("SELECT pg_try_advisory_lock_shared(:lock)"), {"lock": RUN_LOCK}):
         raise Busy("a run is counting into this database; upgrade it when the run has finished")
     connection.commit()
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock_shared(:lock)"), {"lock": RUN_LOCK})
+            connection.commit()
 
 
 def _refuse_unknown(revision: str | None) -> None:
