@@ -107,9 +107,9 @@ def test_a_sentence_comes_whole_through_a_pipe() -> None:
 
 # What administrators alone see, like logs, is English.
 ADMINISTRATORS = {
+    *("backing_up.py", "keeping.py"),
     *(f"commands/{name}.py" for name in ("database", "doctor", "model", "runs", "schedule", "seed")),
-    *(f"commands/{name}.py" for name in ("settings", "speed", "storage", "backup", "maintain")),
-    "backing_up.py",
+    *(f"commands/{name}.py" for name in ("backup", "maintain", "settings", "speed", "storage")),
     *("evaluation.py", "doctor.py", "doctor_database.py", "scheduling.py"),
 }
 SAYING = {"say", "say_beside", "tell", "confirm", "BadParameter"}
