@@ -18,6 +18,7 @@ from demeter_cli.commands import (
     count,
     database,
     doctor,
+    drawing,
     estimate,
     explain,
     imports,
@@ -145,6 +146,7 @@ photos.app.command("assign")(work.assign)
 photos.app.command("configure")(work.configure)
 photos.app.command("retry")(work.retry)
 photos.app.command("discard")(work.discard)
+photos.app.command("draw")(drawing.draw)
 app.add_typer(period.app, name="period")
 app.add_typer(runs.app, name="runs")
 app.command("seed")(seed.seed)

@@ -35,7 +35,7 @@ class Restating:
         from db.restate import compare
 
         for standing in self._standing(choice):
-            result = self._recount(standing)
+            result = self.recounted(standing)
             if isinstance(result, str):
                 self._add_failure(standing, result)
                 continue
@@ -85,7 +85,7 @@ class Restating:
         from db.errors import LedgerRefused
         from db.restate import restate
 
-        result = self._recount(standing)
+        result = self.recounted(standing)
         if isinstance(result, str):
             self._add_failure(standing, result)
             return
@@ -96,7 +96,7 @@ class Restating:
             return
         self._add(standing, result, told, "restated" if told.changed else "unchanged")
 
-    def _recount(self, standing: Standing) -> PhotoResult | str:
+    def recounted(self, standing: Standing) -> PhotoResult | str:
         """What the photo comes to now, or the sentence that says why that cannot be told."""
         from db.grids import cells_at
         from pipeline.errors import StorageError

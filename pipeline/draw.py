@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +37,7 @@ NAMES = {
     ContainerKind.LOOSE: "outside any container",
 }
 MARK = 0.3  # half the side of the square on an empty pot and of the cross on a dead plant, in plant sizes
+HIDDEN: BGR = (255, 120, 60)  # of the bands in which plants are estimated that nobody sees
 GREY: BGR = (190, 190, 190)  # what stands in neighbouring beds, which is no part of the count
 DISC = 0.36  # radius in plant sizes: discs of touching plants stay apart
 OPACITY = 0.45
@@ -58,22 +60,48 @@ def overlay_name(photo: Photo) -> str:
     return f"{stem}-{photo.sha256[:8]}.jpg"
 
 
-def draw_overlay(photo: Pixels, result: PhotoResult) -> Pixels:
+class Shown(StrEnum):
+    """What is drawn into a photo, beside the panel of totals."""
+
+    COUNT = "count"  # plants and containers
+    DETECTIONS = "detections"
+    CONTAINERS = "containers"
+    HIDDEN = "hidden"
+    CONFIDENCE = "confidence"
+    ALL = "all"
+
+
+_PLANTS = frozenset({Shown.COUNT, Shown.DETECTIONS, Shown.CONFIDENCE, Shown.ALL})
+_OUTLINES = frozenset({Shown.COUNT, Shown.CONTAINERS, Shown.HIDDEN, Shown.ALL})
+
+
+def draw_overlay(
+    photo: Pixels, result: PhotoResult, shown: Shown = Shown.COUNT, long_side: int | None = LONG_SIDE
+) -> Pixels:
     """A disc on every plant seen, with a cross if it is dead; a hollow square on every empty pot; an outline
-    and a label on every container, a panel of totals."""
-    scale = min(1.0, LONG_SIDE / max(photo.shape[:2]))
+    and a label on every container, a panel of totals. With `hidden`, the bands in which plants are estimated
+    that nobody sees, the darker the more; with `confidence`, discs from red (doubtful) to green (sure).
+
+    `long_side` None keeps every pixel of the photo.
+    """
+    scale = 1.0 if long_side is None else min(1.0, long_side / max(photo.shape[:2]))
     size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
     canvas = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     pen = _Pen(canvas, scale, max(1.0, max(size) / 950))
-    pen.plants(result)
-    pen.each(pen.cross, result.detections.boxes[result.detections.dead])
-    pen.each(pen.square, result.pots.boxes)
+    estimated = pen.bands(result) if shown in (Shown.HIDDEN, Shown.ALL) else []
+    if shown in _PLANTS:
+        pen.plants(result, by_score=shown is Shown.CONFIDENCE)
+        pen.each(pen.cross, result.detections.boxes[result.detections.dead])
+        pen.each(pen.square, result.pots.boxes)
     outlined = [count for count in result.counts if count.container.kind is not ContainerKind.LOOSE]
     outlined.sort(key=lambda count: count.is_main)  # the bed is drawn over its neighbours
-    for count in outlined:
-        pen.outline(count)
-    for count in outlined:
-        pen.label(count)
+    if shown in _OUTLINES:
+        for count in outlined:
+            pen.outline(count)
+        for count in outlined:
+            pen.label(count)
+    for text, middle in estimated:
+        pen.number(text, middle)
     pen.panel(result)
     return canvas
 
@@ -84,13 +112,48 @@ class _Pen:
     scale: float  # canvas pixels per photo pixel
     weight: float  # line and letter size, 1 for a small picture
 
-    def plants(self, result: PhotoResult) -> None:
+    def bands(self, result: PhotoResult) -> list[tuple[str, Point]]:
+        """Shade where plants are estimated, all bands on one layer that is blended once. Returns their
+        numbers and where these belong. Outside every container there is no area to shade."""
+        layer, texts = self.canvas.copy(), []
+        for count in result.counts:
+            most = max((row.plants for row in count.estimates), default=0.0)
+            if most < 0.5 or count.container.kind is ContainerKind.LOOSE:
+                continue
+            polygon = np.round(count.container.polygon * self.scale).astype(np.int32)
+            for row in count.estimates:
+                inside = np.zeros(self.canvas.shape[:2], np.uint8)
+                cv2.fillPoly(inside, [polygon], 1)
+                top, bottom = round(row.y_start * self.scale), round(row.y_end * self.scale)
+                inside[: max(0, top)] = 0
+                inside[max(0, bottom) :] = 0
+                if row.plants < 0.5 or not inside.any():
+                    continue
+                share = 0.35 + 0.65 * row.plants / most
+                layer[inside > 0] = [round(part * share) for part in HIDDEN]
+                columns = np.flatnonzero(inside.any(axis=0))
+                texts.append((f"+{row.plants:.0f}", (int(columns.mean()), (top + bottom) // 2)))
+        cv2.addWeighted(layer, OPACITY, self.canvas, 1 - OPACITY, 0, dst=self.canvas)
+        return texts
+
+    def number(self, text: str, at: Point) -> None:
+        """White with a dark rim, its middle at a point."""
+        (x, y), (width, height) = at, self._extent(text, 0.6)
+        corner = (x - width // 2, y + height // 2)
+        for colour, thick in ((BLACK, round(4 * self.weight)), (WHITE, round(1.5 * self.weight))):
+            cv2.putText(
+                self.canvas, text, corner, FONT, 0.6 * self.weight, colour, max(1, thick), cv2.LINE_AA
+            )
+
+    def plants(self, result: PhotoResult, *, by_score: bool = False) -> None:
         """All discs go on one layer that is blended once: the photo under them does not fade. A ring
         around each keeps plants that overlap apart."""
         layer = self.canvas.copy()
         middles = np.round(centres(result.detections.boxes) * self.scale).astype(int).tolist()
         radii = np.round(sizes(result.detections.boxes) * self.scale * DISC).astype(int).clip(2).tolist()
         colours = [_colour(result.counts[owner]) for owner in result.owner.tolist()]
+        if by_score:
+            colours = [_of_score(score) for score in result.detections.scores.tolist()]
         for middle, radius, colour in zip(middles, radii, colours, strict=True):
             cv2.circle(layer, middle, radius, colour, -1, cv2.LINE_AA)
         cv2.addWeighted(layer, OPACITY, self.canvas, 1 - OPACITY, 0, dst=self.canvas)
@@ -183,6 +246,12 @@ class _Pen:
     @property
     def _stroke(self) -> int:
         return max(1, round(1.4 * self.weight))
+
+
+def _of_score(score: float) -> BGR:
+    """Red at a half and below, by yellow to green at one."""
+    sure = min(1.0, max(0.0, 2 * score - 1))
+    return (40, round(255 * min(1.0, 2 * sure)), round(255 * min(1.0, 2 - 2 * sure)))
 
 
 def _colour(count: ContainerCount) -> BGR:

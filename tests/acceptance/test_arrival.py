@@ -183,3 +183,25 @@ def test_a_watch_for_cron_counts_what_is_there_and_ends(site: Site, shop: Shop, 
     assert told.code == 0
     assert "N01-NORTE-C01.jpg: N01-NORTE-C01, " in told.out
     assert [row["place"] for row in shop.done("report", "stock")] == ["N01-NORTE-C01"]
+
+
+def test_what_was_counted_is_drawn_from_what_is_stored(site: Site, shop: Shop, crops: list[Path]) -> None:
+    for number, crop in enumerate(crops[:2], 1):
+        shutil.copy(crop, site.folder / f"N01-NORTE-C0{number}.jpg")
+    rows(shop, ".")
+    pictures = site.folder / "pictures"
+    for kind in ("hidden", "all"):
+        drawn = shop.done("photos", "draw", 1, 2, "--kind", kind, "--out", pictures)
+        assert [Path(row["file"]).name.endswith(f"-{kind}.jpg") for row in drawn] == [True, True]
+        for row in drawn:
+            with Image.open(row["file"]) as picture:
+                assert picture.size == (600, 500)
+    assert len(rows(shop, ".")) == 2  # nobody takes the pictures for photos
+    again = shop.run("photos", "draw", 1, "--kind", "all", "--out", pictures)
+    assert again.code == 8
+    assert "is there already; --force replaces it" in again.err
+    Path(shop.done("photos", "show", 1)["evidence_key"]).unlink()
+    told = shop.run("photos", "draw", 1, 2, "--out", pictures, "--format", "json")
+    assert told.code == 8
+    assert [row["file"] is None for row in told.json] == [True, False]
+    assert "is missing" in told.err

@@ -10,13 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.draw import COLOURS, GREY, LONG_SIDE, NAMES, draw_overlay, overlay_name, save_overlay, totals
+from pipeline.draw import (
+    COLOURS,
+    GREY,
+    LONG_SIDE,
+    NAMES,
+    Shown,
+    draw_overlay,
+    overlay_name,
+    save_overlay,
+    totals,
+)
 from pipeline.errors import StorageError
 from pipeline.types import (
     Container,
     ContainerCount,
     ContainerKind,
     Detections,
+    Estimate,
     Photo,
     PhotoInfo,
     PhotoResult,
@@ -234,3 +245,46 @@ def test_the_panel_tells_the_beds_total_first_and_the_neighbours_apart() -> None
         "neighbouring beds, not counted: 30",
     ]
     assert len(totals(result_of((bed,)))) == 3
+
+
+def estimate(top: float, bottom: float, plants: float) -> Estimate:
+    return Estimate("m", "1", 1, top, bottom, 0.0, 0.0, 1.0, plants, 10.0, 0.0)
+
+
+def test_each_kind_draws_its_own_and_keeps_every_pixel_of_the_photo() -> None:
+    square = [[300.0, 300.0], [1300.0, 300.0], [1300.0, 1100.0], [300.0, 1100.0]]
+    count = replace(
+        count_in(ContainerKind.SEGMENT, square, 2, 30),
+        estimates=(estimate(300, 700, 5), estimate(700, 1100, 25)),
+    )
+    boxes = np.array([[500, 500, 560, 560], [900, 900, 960, 960]], np.float32)
+    plants = Detections(boxes, np.array([0.5, 1.0], np.float32), np.zeros(2, np.int16), np.zeros(2, np.bool_))
+    photo, result = grey(2400, 1400), result_of((count,), plants)
+    drawn = {kind: draw_overlay(photo, result, kind, None) for kind in Shown}
+    assert {picture.shape for picture in drawn.values()} == {photo.shape}
+    assert len({picture.tobytes() for picture in drawn.values()}) == len(Shown)
+    free = (slice(1150, None), slice(None))  # below the bed and the panel nothing is drawn
+    assert all((picture[free] == photo[free]).all() for picture in drawn.values())
+
+    def differs(kind: Shown, x: int, y: int) -> int:
+        return int(np.abs(drawn[kind][y, x].astype(int) - 100).sum())
+
+    # The band with more plants is darker blue; without it, a bed is as it was.
+    assert differs(Shown.CONTAINERS, 400, 1000) == differs(Shown.DETECTIONS, 400, 1000) == 0
+    assert drawn[Shown.HIDDEN][1000, 400].tolist() != drawn[Shown.HIDDEN][600, 400].tolist()
+    # Where a plant stands: its disc, red where doubtful, green where sure, and none where only beds are
+    # shown.
+    assert differs(Shown.CONTAINERS, 530, 530) == 0
+    doubtful, sure = drawn[Shown.CONFIDENCE][530, 530], drawn[Shown.CONFIDENCE][930, 930]
+    assert doubtful[2] > doubtful[1]
+    assert sure[1] > sure[2]
+
+
+def test_what_is_estimated_outside_every_container_shades_nothing() -> None:
+    frame = [[0.0, 0.0], [1000.0, 0.0], [1000.0, 700.0], [0.0, 700.0]]
+    count = replace(count_in(ContainerKind.LOOSE, frame, 0, 3), estimates=(estimate(0, 700, 3),))
+    photo = grey(1000, 700)
+    hidden, containers = (
+        draw_overlay(photo, result_of((count,)), kind) for kind in (Shown.HIDDEN, Shown.CONTAINERS)
+    )
+    assert (hidden == containers).all()
